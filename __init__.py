@@ -1,0 +1,1 @@
+"""Actorium: durable actors for autonomous agents over NATS."""

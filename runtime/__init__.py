@@ -1,0 +1,1 @@
+"""Runtime: the processes that host actors. The top folder, and the only place that wires."""
