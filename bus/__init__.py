@@ -1,1 +1,1 @@
-"""Bus: what a message is and how it travels. The bottom folder; with storage/ the only one that knows NATS."""
+"""Bus: what a message is and how it travels. The lowest folder; with storage/ it alone knows NATS."""

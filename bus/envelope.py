@@ -12,6 +12,7 @@ import msgspec
 from .errors import BadMessage
 
 MSG_ID = "Nats-Msg-Id"
+EXPECTED_STREAM = "Nats-Expected-Stream"
 TASK_ID = "Task-Id"
 CORRELATION_ID = "Correlation-Id"
 PARENT_RUN = "Parent-Run"
@@ -22,10 +23,14 @@ TRACEPARENT = "traceparent"
 VERSION = "Actorium-Version"
 BLOB = "Actorium-Blob"
 REASON = "Actorium-Reason"
+OP = "Actorium-Op"  # on control subjects: what is asked, where it is not the agent itself
 
 WIRE_VERSION = "1"
 RELAYED = (MSG_ID, TASK_ID, CORRELATION_ID, PARENT_RUN, DEADLINE_MS, REPLY_TO, TRACEPARENT, VERSION, BLOB)
 MAX_DEADLINE = 366 * 86400.0  # seconds
+_DIGEST = re.compile(r"[0-9a-f]{64}\Z")
+_REPLY = re.compile(r"[^\s*>$.][^\s*>]{0,255}\Z")  # `$JS.API...` would make us somebody else's hand
+_INTERNAL = frozenset({"inp", "led", "ctl", "dlq"})
 _ID = re.compile(r"[A-Za-z0-9_.:/-]{1,128}\Z")
 
 
@@ -81,14 +86,19 @@ def read_envelope(headers: Mapping[str, str] | None, now: float) -> Envelope:
     for name, value in ((TASK_ID, task_id), (CORRELATION_ID, headers.get(CORRELATION_ID, ""))):
         if value and _ID.match(value) is None:
             raise BadMessage(f"header {name} {value[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
+    reply_to, blob = headers.get(REPLY_TO, ""), headers.get(BLOB, "")
+    if reply_to and (_REPLY.match(reply_to) is None or reply_to.split(".", 1)[0] in _INTERNAL):
+        raise BadMessage(f"header {REPLY_TO} {reply_to[:40]!r} must be a plain subject that is none of ours")
+    if blob and _DIGEST.match(blob) is None:
+        raise BadMessage(f"header {BLOB} {blob[:40]!r} must be a SHA-256 in hex")
     return Envelope(
         task_id=task_id,
         correlation_id=headers.get(CORRELATION_ID, ""),
         parent_run=headers.get(PARENT_RUN, ""),
         deadline=_deadline(headers.get(DEADLINE_MS), now),
-        reply_to=headers.get(REPLY_TO, ""),
+        reply_to=reply_to,
         traceparent=headers.get(TRACEPARENT, ""),
-        blob=headers.get(BLOB, ""),
+        blob=blob,
     )
 
 

@@ -3,11 +3,13 @@
     ActoriumError
     ├── BusError              the message did not travel
     │   ├── BusLost               the server went away; it may have arrived
+    │   │   └── BusClosed         by ourselves
     │   ├── NoOwner               nobody serves that agent now
     │   ├── DeadlineExceeded      no answer in time; it may have been handled
     │   ├── MailboxFull           the agent has as much as it may hold
     │   ├── BadMessage            bytes that are no message
     │   ├── NotStored             the server refused to store it
+    │   ├── NoSuchMessage         it is not there, or not any more
     │   ├── Superseded            a newer owner took the partition
     │   ├── Interrupted           a feed may have missed deliveries
     │   └── UnsupportedServer     a server without what we need
@@ -80,6 +82,13 @@ class BusLost(BusError):
     effect = Effect.UNKNOWN
 
 
+class BusClosed(BusLost):
+    """Raised after this process closed the bus: what was on its way may have arrived, nothing more goes."""
+
+    code = "bus_closed"
+    retryable = False
+
+
 class NoOwner(BusError):
     """Raised when nobody owns the agent's partition until the deadline: it did not run. Retry."""
 
@@ -112,6 +121,12 @@ class NotStored(BusError):
     """Raised when the server refused to store a message for a reason that a retry does not cure."""
 
     code = "not_stored"
+
+
+class NoSuchMessage(BusError):
+    """Raised when a stored message is asked for that is not there, or not any more."""
+
+    code = "not_found"
 
 
 class Superseded(BusError):

@@ -14,12 +14,16 @@ import msgspec
 from nats import errors as nats_errors
 from nats.aio.client import Client
 
-from .errors import BusLost, DeadlineExceeded, NoOwner
+from .errors import BusClosed, BusError, BusLost, ConfigError, DeadlineExceeded, NoOwner
 from .port import Message, Past
 
 WRONG_LAST = frozenset({10071, 10164})
 MAILBOX_FULL = 10077
 DUPLICATE_IN_FLIGHT = 10158
+NO_STREAM = 10059
+NO_CONSUMER = 10014
+NO_MESSAGE = 10037
+NOT_DELETED = 10057
 NOT_FOUND = 404
 
 
@@ -33,7 +37,9 @@ class ApiError(Exception):
         self.description = description
 
 
-class _Error(msgspec.Struct):
+class Refusal(msgspec.Struct):
+    """Why the server refused, as it says it."""
+
     code: int = 500
     err_code: int = 0
     description: str = "unknown"
@@ -45,7 +51,7 @@ class PubAck(msgspec.Struct):
     seq: int = 0
     duplicate: bool = False
     stream: str = ""
-    error: _Error | None = None
+    error: Refusal | None = None
 
 
 class _Raw(msgspec.Struct):
@@ -58,11 +64,11 @@ class _Raw(msgspec.Struct):
 
 class _Got(msgspec.Struct):
     message: _Raw | None = None
-    error: _Error | None = None
+    error: Refusal | None = None
 
 
 class _Failed(msgspec.Struct):
-    error: _Error | None = None
+    error: Refusal | None = None
 
 
 _ack = msgspec.json.Decoder(PubAck)
@@ -87,7 +93,7 @@ async def request(
     except nats_errors.TimeoutError as error:
         raise DeadlineExceeded(f"no reply from {subject} in {timeout:g} s", subject=subject) from error
     except (nats_errors.Error, OSError) as error:
-        raise BusLost(f"connection lost while asking {subject}: {error}", subject=subject) from error
+        raise explained(error, subject) from error
     return Message(reply.subject, reply.data, reply.headers, reply.reply)
 
 
@@ -118,10 +124,25 @@ class JetStream:
         answer: dict[str, Any] = msgspec.json.decode(reply.payload)
         return answer
 
-    async def publish(self, subject: str, payload: bytes, headers: Mapping[str, str] | None = None) -> PubAck:
-        """Publish once and return the server's answer, whatever it says; raises as `api`."""
-        reply = await request(self._client, subject, payload, headers, self._timeout)
-        ack = _ack.decode(reply.payload)
+    async def publish(
+        self,
+        subject: str,
+        payload: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        timeout: float | None = None,
+    ) -> PubAck:
+        """Publish once and return the server's answer, whatever it says; raises as `api`.
+
+        Args:
+            timeout: Seconds, where less than the connection's own.
+        """
+        patience = self._timeout if timeout is None else max(0.001, min(timeout, self._timeout))
+        reply = await request(self._client, subject, payload, headers, patience)
+        try:
+            ack = _ack.decode(reply.payload)
+        except msgspec.DecodeError as error:
+            raise ApiError(500, 0, f"somebody else than a stream answers on {subject}") from error
         _refuse(ack.error)
         return ack
 
@@ -138,13 +159,29 @@ class JetStream:
         subject = f"$JS.API.STREAM.MSG.GET.{stream}"
         reply = await request(self._client, subject, msgspec.json.encode(query), None, self._timeout)
         got = _got.decode(reply.payload)
-        if got.error is not None and got.error.code == NOT_FOUND and got.error.err_code == 10037:
+        if got.error is not None and got.error.code == NOT_FOUND and got.error.err_code == NO_MESSAGE:
             return None
         _refuse(got.error)
         return _past(got.message) if got.message else None
 
 
-def _refuse(error: _Error | None) -> None:
+def explained(error: Exception, subject: str) -> BusLost | ConfigError:
+    """Our error for one of nats-py."""
+    if isinstance(error, nats_errors.BadSubjectError):
+        return ConfigError(f"subject {subject!r} is none", subject=subject)
+    if isinstance(error, nats_errors.ConnectionClosedError):
+        return BusClosed(f"the bus is closed, nothing goes to {subject}", subject=subject)
+    return BusLost(f"connection lost at {subject}: {error}", subject=subject)
+
+
+def refused(error: ApiError, stream: str) -> BusError | ConfigError:
+    """The error for a user of a refusal that no retry cures."""
+    if error.err_code == NO_STREAM:
+        return ConfigError(f"stream {stream} does not exist: `actorium provision` makes it", stream=stream)
+    return BusError(f"stream {stream}: {error}", stream=stream)
+
+
+def _refuse(error: Refusal | None) -> None:
     if error is not None:
         raise ApiError(error.code, error.err_code, error.description)
 

@@ -126,11 +126,21 @@ class Bus(Protocol):
             Superseded: A feed of a higher epoch exists: this owner is fenced.
         """
 
+    async def ingress(self, epoch: int) -> "Feed":
+        """Take over, in an epoch, what raw publishers sent where the server does not map it into inboxes.
+
+        Raises:
+            Superseded: A feed of a higher epoch exists.
+        """
+
     async def history(self, stream: str, subject: str, *, after: int = 0, limit: int = 256) -> list[Past]:
         """What is stored on a subject (wildcards allowed), oldest first, from after a sequence.
 
         Read from the stream's leader: what was acknowledged to anybody before the call is seen.
         """
+
+    async def newest(self, stream: str, subject: str) -> Past | None:
+        """The last message stored on a subject, read from the leader; None where there is none."""
 
     async def remove(self, stream: str, seq: int) -> bool:
         """Delete one stored message; False where it was not there."""
@@ -151,6 +161,9 @@ class Feed(Protocol):
 
     async def ack(self, token: str) -> None:
         """Remove the task for good. Not confirmed: a lost ack means it comes again, and is skipped then."""
+
+    async def working(self, token: str) -> None:
+        """Say that a task is still held: past the server's ack wait the feed is interrupted."""
 
     async def close(self) -> None:
         """Stop receiving; unacknowledged tasks wait for the next feed."""

@@ -21,9 +21,12 @@ DEAD_LETTERS = "DLQ"
 
 BROADCAST = "agents.broadcast"
 SYSTEM_EVENTS = "system.events"
+CHANGED = "ctl.changed"  # core: owners or sessions changed, look now
 ORCHESTRATOR = "orchestrator.inbox"
 
 _TOKEN = re.compile(r"[a-z0-9_-]{1,63}\Z")
+_STREAMS = {"inp": INBOX, "led": LEDGER, "dlq": DEAD_LETTERS, "orchestrator": INGRESS}
+_LEAVES = {"inbox": INGRESS, "events": EVENTS, "outbox": OUTBOX}
 
 
 def token(text: str, what: str = "name") -> str:
@@ -112,7 +115,21 @@ def consumer(part: int, epoch: int) -> str:
     return f"p{part}-e{epoch}"
 
 
+def stream_of(subject: str) -> str:
+    """The stream that keeps a subject; empty where none does."""
+    head = subject.partition(".")[0]
+    if head in _STREAMS:
+        return _STREAMS[head]
+    named = parse_public(subject)
+    return _LEAVES.get(named[2], "") if named else ""
+
+
 def split_internal(subject: str) -> tuple[int, str, str]:
     """Partition, tenant and agent of an `inp.`, `led.`, `ctl.` or `dlq.` subject."""
     _, part, tenant, agent = subject.split(".")
     return int(part), tenant, agent
+
+
+def reply_inbox(token: str) -> str:
+    """A core subject for answers, under the prefix that NATS permissions expect."""
+    return f"_INBOX.{token}"

@@ -140,6 +140,12 @@ class StateStore(Protocol):
     async def keys(self, prefix: str = "") -> list[str]:
         """Live keys that are `prefix` or begin with `prefix.`, in order; all with no prefix."""
 
+    async def entries(self, prefix: str = "") -> list[tuple[str, Entry]]:
+        """Live keys and values that are `prefix` or begin with `prefix.`, in order; all with no prefix.
+
+        Each is read from the leader; together they are no snapshot of one moment.
+        """
+
 
 class Blobs(Protocol):
     """Large values by content: the name of a blob is the SHA-256 of its bytes, in hex."""

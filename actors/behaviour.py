@@ -1,0 +1,109 @@
+"""LocalBehaviour: an actor's code in this process. Its twin in a process of its own is in runtime/.
+
+Invariant: the state is compared as bytes after every message, so a change deep inside it is seen too.
+"""
+
+import asyncio
+import inspect
+import time
+from typing import Any
+
+import msgspec
+
+from ..bus.envelope import Envelope
+from ..bus.task import Task
+from .actor import Actor, state_type
+from .context import Context
+from .definition import Definition
+from .errors import BadTask, Reject, UnknownKind
+from .message import reader, to_result
+from .port import Courier, Outcome
+
+
+class LocalBehaviour:
+    """One actor instance and the code around it."""
+
+    __slots__ = (
+        "_courier", "_definition", "_instance", "_kind", "_packed", "_read", "_state_type", "_sync",
+    )  # fmt: skip
+
+    def __init__(self, definition: Definition, kind: type[Actor], courier: Courier) -> None:
+        self._definition = definition
+        self._kind = kind
+        self._courier = courier
+        self._read = reader(kind.receive)
+        self._sync = not inspect.iscoroutinefunction(kind.receive)
+        self._state_type = state_type(kind)
+        self._instance: Actor | None = None
+        self._packed = b""
+
+    async def start(self, state: Any) -> None:
+        """Make a fresh instance with the last durable state (JSON values; None: the defaults)."""
+        instance = _make(self._kind, self._definition)
+        if self._state_type is not None:
+            told = {} if state is None else state
+            instance.state = msgspec.convert(told, self._state_type)
+            self._packed = msgspec.json.encode(instance.state)
+        await instance.on_start(self._context(Envelope(), "", 1))
+        self._instance = instance
+
+    async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
+        """Read the message, run `receive`, see whether the state changed. Raises what the handler does."""
+        instance = self._instance
+        if instance is None:
+            raise RuntimeError("handle() before start()")
+        message = self._read(task)
+        ctx = self._context(envelope, task_id, attempt)
+        begun = time.perf_counter()
+        try:
+            value = await self._receive(instance, message, ctx)
+            result = to_result(value, int((time.perf_counter() - begun) * 1000))
+        except (BadTask, Reject, asyncio.CancelledError):
+            self._restore(instance)
+            raise
+        return Outcome(result, self._changed(instance))
+
+    async def stop(self) -> None:
+        """Call `on_stop` and let the instance go."""
+        instance, self._instance = self._instance, None
+        if instance is not None:
+            await instance.on_stop()
+
+    def discard(self) -> None:
+        """Let a failed instance go."""
+        self._instance = None
+
+    async def _receive(self, instance: Actor, message: object, ctx: Context) -> object:
+        if self._sync:
+            return await asyncio.to_thread(instance.receive, message, ctx)
+        return await instance.receive(message, ctx)
+
+    def _restore(self, instance: Actor) -> None:
+        """The state as it was before a message that was refused or cut short."""
+        if self._state_type is not None:
+            instance.state = msgspec.json.decode(self._packed, type=self._state_type)
+
+    def _changed(self, instance: Actor) -> bytes | None:
+        if self._state_type is None:
+            return None
+        packed = msgspec.json.encode(instance.state)
+        if packed == self._packed:
+            return None
+        self._packed = packed
+        return packed
+
+    def _context(self, envelope: Envelope, task_id: str, attempt: int) -> Context:
+        definition = self._definition
+        return Context(
+            definition.name, envelope, task_id, self._courier, attempt=attempt, tenant=definition.tenant
+        )
+
+
+def _make(kind: type[Actor], definition: Definition) -> Actor:
+    try:
+        return kind(**definition.config)
+    except TypeError as error:
+        raise UnknownKind(
+            f"agent {definition.name!r} cannot be made: {kind.__name__}(**config) says {error}",
+            agent=definition.name,
+        ) from error

@@ -1,0 +1,62 @@
+"""Definition: what the cluster knows of an agent: its name, its class, and how it is run.
+
+Invariant: it holds names and values only, so any process can read it; the class itself is the program's.
+"""
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from ..bus.subjects import DEFAULT_TENANT
+from .supervision import Policy, Restart
+
+
+class Isolation(StrEnum):
+    """Where an actor runs: in a worker with others, or in a process of its own."""
+
+    SHARED = "shared"
+    PROCESS = "process"
+
+
+class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an actor is run.
+
+    Attributes:
+        mailbox: Messages that may wait in the owner's memory; stored tasks are bounded by the inbox stream.
+        attempts: Runs a stored task gets before it becomes a dead letter.
+        idle: Seconds without a message after which the actor leaves memory; its next message brings it back.
+        supervisor: The name of the group it belongs to; empty: it is supervised alone.
+        policy: Restart intensity and backoff, where it is supervised alone.
+    """
+
+    isolation: Isolation = Isolation.SHARED
+    mailbox: int = 1000
+    attempts: int = 3
+    idle: float = 60.0
+    restart: Restart = Restart.PERMANENT
+    supervisor: str = ""
+    policy: Policy = Policy()
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An agent as the cluster knows it: its name, the class that runs it, and how.
+
+    Attributes:
+        kind: Where its class is: `module:Class`. A script counts as the module of its file's name.
+        config: Keyword arguments of the class: JSON values.
+        stopped: Somebody stopped it; it answers nothing until it is restarted.
+    """
+
+    name: str
+    kind: str
+    tenant: str = DEFAULT_TENANT
+    config: dict[str, Any] = {}
+    options: Options = Options()
+    description: str = ""
+    stopped: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its key in the registry: `<tenant>.<name>`."""
+        return f"{self.tenant}.{self.name}"

@@ -1,0 +1,100 @@
+"""ActorLedger: one actor's chain of records, and the progress that follows from it.
+
+Not responsible for deciding anything: see `progress.py`. Invariant: progress changes only after its record
+stands; a body over 64 KiB stands in the blobs under its hash, so the record proves it all the same.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..bus.claim import LIMIT
+from ..bus.task import Result, Task
+from ..storage.chain import Chain
+from ..storage.port import Blobs, Ledger
+from ..storage.record import Record, decode_record
+from .progress import Body, Kind, Progress, apply
+
+
+class ActorLedger:
+    """The records of one actor, written by its owner in one epoch. Open it with `open`."""
+
+    def __init__(self, ledger: Ledger, chain: Chain, blobs: Blobs, progress: Progress) -> None:
+        self._ledger = ledger
+        self._chain = chain
+        self._blobs = blobs
+        self.progress = progress
+
+    @classmethod
+    async def open(cls, ledger: Ledger, blobs: Blobs, subject: str, epoch: int) -> "ActorLedger":
+        """Read where the actor stands and fence earlier owners.
+
+        Raises:
+            Fenced: A newer owner wrote in the meantime.
+            Corrupt: The chain does not read.
+            StoreUnavailable: The server did not answer in time.
+        """
+        chain = await Chain.open(ledger, subject, epoch)
+        opened = cls(ledger, chain, blobs, Progress())
+        if chain.last is None:
+            return opened
+        body = await opened._body(chain.last)
+        async for entry in ledger.read(subject, after=(body.since or chain.sequence) - 1):
+            record = decode_record(entry.value)
+            told = await opened._body(record)
+            opened.progress = apply(opened.progress, record.kind, record.in_seq, told, entry.revision)
+        if chain.last.epoch < epoch:
+            await opened._append(Kind.EPOCH, Body())
+        return opened
+
+    async def started(self, seq: int, task_id: str, task: Task, attempt: int) -> None:
+        """Record an attempt before it runs; the first one with the task itself."""
+        told = task if attempt == 1 else None
+        await self._append(Kind.STARTED, Body(task_id=task_id, attempts=attempt, task=told), seq)
+
+    async def failed(self, seq: int, task_id: str, attempt: int, error: str) -> None:
+        """Record that an attempt raised."""
+        await self._append(Kind.FAILED, Body(task_id=task_id, attempts=attempt, error=error), seq)
+
+    async def completed(self, seq: int, task_id: str, result: Result, state: bytes | None) -> None:
+        """Record the outcome of a stored task; `state` None: unchanged."""
+        done = max(seq, self.progress.done)
+        body = Body(task_id=task_id, result=result, state=self._state(state), done=done)
+        await self._append(Kind.COMPLETED, body, seq)
+
+    async def buried(self, seq: int, task_id: str, result: Result, reason: str) -> None:
+        """Record that a task was given up."""
+        done = max(seq, self.progress.done)
+        body = Body(task_id=task_id, result=result, state=self.progress.state, done=done, reason=reason)
+        await self._append(Kind.BURIED, body, seq)
+
+    async def answered(self, task_id: str, state: bytes) -> None:
+        """Record that an ask changed the state."""
+        body = Body(task_id=task_id, state=self._state(state), done=self.progress.done)
+        await self._append(Kind.ANSWERED, body)
+
+    async def find(self, seq: int) -> Result | None:
+        """The result of the record that finished an inbox sequence, searched through the whole chain."""
+        async for entry in self._ledger.read(self._chain.subject):
+            record = decode_record(entry.value)
+            if record.in_seq == seq and record.kind in (Kind.COMPLETED, Kind.BURIED):
+                return (await self._body(record)).result
+        return None
+
+    def _state(self, state: bytes | None) -> Any:
+        return self.progress.state if state is None else msgspec.json.decode(state)
+
+    async def _append(self, kind: Kind, body: Body, in_seq: int = 0) -> None:
+        marks = self.progress.marks
+        told = msgspec.to_builtins(msgspec.structs.replace(body, since=marks[0] if marks else 0))
+        packed = msgspec.json.encode(told)
+        if len(packed) > LIMIT:
+            told = {"since": told.get("since", 0), "blob": await self._blobs.put(packed)}
+        await self._chain.append(kind, told, in_seq=in_seq)
+        self.progress = apply(self.progress, kind, in_seq, body, self._chain.sequence)
+
+    async def _body(self, record: Record) -> Body:
+        told = record.body or {}
+        if "blob" in told:
+            return msgspec.json.decode(await self._blobs.get(told["blob"]), type=Body)
+        return msgspec.convert(told, Body)

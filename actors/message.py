@@ -1,0 +1,98 @@
+"""How typed messages and tasks turn into each other.
+
+A `Struct` message travels as a task whose action is the class name and whose spec is its fields, so that any
+NATS client can send one. Not responsible for bytes: see `bus/codec.py`.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from ..bus.task import Metrics, Result, Status, Task
+from .errors import BadTask
+
+Reader = Callable[[Task], object]
+
+
+def to_task(message: object) -> Task:
+    """The task that carries a message: itself, a Struct by its class name, anything else as its spec.
+
+    Raises:
+        BadTask: The message has parts that JSON cannot hold.
+    """
+    if isinstance(message, Task):
+        return message
+    try:
+        spec = msgspec.to_builtins(message)
+    except TypeError as error:
+        raise BadTask(f"a {type(message).__name__} cannot be sent: {error}") from error
+    action = type(message).__name__ if isinstance(message, msgspec.Struct) else ""
+    return Task(action=action, spec=spec)
+
+
+def to_result(value: object, milliseconds: int) -> Result:
+    """The result that carries what a handler returned; a Result goes as it is, with its time filled in.
+
+    Raises:
+        BadTask: The value has parts that JSON cannot hold.
+    """
+    metrics = Metrics(execution_time_ms=milliseconds)
+    if isinstance(value, Result):
+        tokens = value.metrics.tokens_used
+        return msgspec.structs.replace(value, metrics=msgspec.structs.replace(metrics, tokens_used=tokens))
+    try:
+        data = msgspec.to_builtins(value)
+    except TypeError as error:
+        raise BadTask(f"the handler returned a {type(value).__name__}, which JSON cannot hold") from error
+    return Result(status=Status.SUCCESS, data=data, metrics=metrics)
+
+
+def reader(receive: Callable[..., object]) -> Reader:
+    """A function that reads tasks as the first argument's annotation of a `receive` method says.
+
+    `Task` or no annotation: the task itself. One Struct: its spec. A union of Structs: the one whose name
+    is the task's action. Any other type: the spec, checked against it.
+    """
+    first = list(inspect.signature(receive).parameters.values())[1]
+    wanted = resolve(first.annotation, receive.__module__)
+    if wanted in (Task, object, Any, inspect.Parameter.empty):
+        return lambda task: task
+    parts = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    structs = {part.__name__.lower(): part for part in parts if _is_struct(part)}
+    if len(structs) > 1:
+        return _by_action(structs)
+    return lambda task: _convert(task.spec, wanted)
+
+
+def resolve(annotation: object, module: str) -> Any:
+    """An annotation as an object; only this one is evaluated, so that names beside it may be unimportable."""
+    holder = SimpleNamespace(__annotations__={"it": annotation})
+    names = vars(sys.modules[module]) if module in sys.modules else {}
+    return get_type_hints(holder, globalns=names)["it"] if isinstance(annotation, str) else annotation
+
+
+def _by_action(structs: dict[str, type]) -> Reader:
+    def read(task: Task) -> object:
+        kind = structs.get(task.action.replace("_", "").lower())
+        if kind is None:
+            known = ", ".join(part.__name__ for part in structs.values())
+            raise BadTask(f"action {task.action!r} is not one of {known}", action=task.action)
+        return _convert(task.spec, kind)
+
+    return read
+
+
+def _convert(spec: object, wanted: Any) -> object:
+    try:
+        return msgspec.convert({} if spec is None and _is_struct(wanted) else spec, wanted)
+    except msgspec.ValidationError as error:
+        name = getattr(wanted, "__name__", str(wanted))
+        raise BadTask(f"the task's spec is no {name}: {error}") from error
+
+
+def _is_struct(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, msgspec.Struct)

@@ -1,0 +1,48 @@
+"""What became of a message, as values: a failed result, a crash, an interruption, and the tally."""
+
+import msgspec
+
+from ..bus.errors import ActoriumError
+from ..bus.task import Metrics, Result, Status
+
+
+class Tally(msgspec.Struct):
+    """What an actor did since it came alive. Milliseconds of handler time."""
+
+    total_tasks: int = 0
+    successful_tasks: int = 0
+    failed_tasks: int = 0
+    restarts: int = 0
+    busy_ms: int = 0
+
+    def count(self, result: Result) -> None:
+        """Add one finished task."""
+        self.total_tasks += 1
+        self.busy_ms += result.metrics.execution_time_ms
+        if result.status is Status.FAILURE:
+            self.failed_tasks += 1
+        else:
+            self.successful_tasks += 1
+
+
+class Interrupt(Exception):  # a signal: the attempt was cut short by a stop
+    """Raised inside an activation that is held while an attempt runs on."""
+
+
+class Crash(msgspec.Struct, frozen=True):
+    """The actor's code raised what it should not have."""
+
+    error: Exception
+
+    def __str__(self) -> str:
+        return f"{type(self.error).__name__}: {self.error}"
+
+
+def failure(error: ActoriumError, milliseconds: int = 0) -> Result:
+    """The result of a task that ended by an error."""
+    return Result(
+        status=Status.FAILURE,
+        error=error.message,
+        failure=error.failure(),
+        metrics=Metrics(execution_time_ms=milliseconds),
+    )

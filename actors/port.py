@@ -1,0 +1,136 @@
+"""What an actor needs from the outside, as small protocols that runtime/ and the twin implement.
+
+`Courier` carries what an actor says to others; `Behaviour` is where its code runs; `Post` settles what came
+in. Invariant: nothing here names a subject or a server.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+import msgspec
+
+from ..bus.envelope import Envelope
+from ..bus.errors import ActoriumError
+from ..bus.port import Message
+from ..bus.task import Result, Task
+from .definition import Definition
+
+
+class Letter(msgspec.Struct, kw_only=True, eq=False):
+    """One message in a mailbox: a stored task (`seq` > 0) or an ask, which waits for `reply`.
+
+    Attributes:
+        task: The body, once it was decoded; None: still raw in `message`.
+        message: The raw message; None: it waits in the inbox stream and is fetched when its turn comes.
+        token: What acknowledges it; changes with every delivery.
+    """
+
+    envelope: Envelope
+    task_id: str
+    task: Task | None = None
+    message: Message | None = None
+    seq: int = 0
+    token: str = ""
+    reply: Callable[[Result], None] | None = None
+    cancelled: bool = False
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What a behaviour made of one message: the result, and the state if it changed (JSON)."""
+
+    result: Result
+    state: bytes | None = None
+
+
+class Behaviour(Protocol):
+    """Where an actor's code runs: in this process, or in one of its own."""
+
+    async def start(self, state: Any) -> None:
+        """Make a fresh instance with the last durable state (JSON values; None: never written)."""
+
+    async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
+        """Handle one message.
+
+        Raises:
+            BadTask, Reject: The answer is no; the instance is as good as before.
+            Exception: It failed; the instance must not be used again.
+        """
+
+    async def stop(self) -> None:
+        """Let the instance go, with its `on_stop`."""
+
+    def discard(self) -> None:
+        """Let the instance go without a word: it failed."""
+
+
+class Courier(Protocol):
+    """What an actor, or a client, can say to agents."""
+
+    async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
+        """Store a task for an agent. Delivery: effectively once by `envelope.task_id`."""
+
+    async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
+        """Ask an agent and wait until `envelope.deadline`. Delivery: at most once."""
+
+    async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
+        """Store a task for an agent and wait for its result, over the death of any process."""
+
+    async def cancel(self, agent: str, task_id: str) -> bool:
+        """Cancel a task that waits or runs; False where its agent does not have it."""
+
+    async def spawn(self, definition: Definition) -> None:
+        """Define an agent, or change its definition; it comes alive with its first message."""
+
+    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+        """`stop`, `restart`, `start` or `status` an agent, wherever it is."""
+
+    async def emit(self, agent: str, kind: str, task_id: str, data: dict[str, Any]) -> None:
+        """Publish an event of an agent. Delivery: at most once."""
+
+
+class Post(Protocol):
+    """How an activation settles what it was given."""
+
+    def owned(self) -> bool:
+        """Whether this process may still act for the agent, by its own clock."""
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task owned by the worker: what it raises ends the worker, and its supervisor starts another."""
+
+    async def wait_owned(self) -> None:
+        """Return as soon as this process may act for the agent: while blind it acts for nobody."""
+
+    async def fetch(self, letter: Letter) -> Message:
+        """The raw message of a stored letter whose body was left in the stream."""
+
+    async def settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
+        """Publish the result, tell who waits for it, then acknowledge the letter.
+
+        Args:
+            again: The task is a repetition whose result was published before: only tell and acknowledge.
+        """
+
+    def alone(self) -> AbstractAsyncContextManager[object]:
+        """Held while a task runs that may have killed its process before: one of them at a time."""
+
+    async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
+        """Write a stored letter to the dead letters. The same letter twice is written once."""
+
+    async def supervise(self, definition: Definition, error: str) -> "Directive":
+        """Ask the supervisor what becomes of the actor that failed."""
+
+    def faulted(self, error: ActoriumError) -> None:
+        """Told once when the activation cannot go on: its picture of the ledger is not sure any more."""
+
+    def event(self, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of the agent, without waiting."""
+
+
+class Directive(msgspec.Struct, frozen=True):
+    """What a supervisor says of a child that failed: restart it after a delay (seconds), or stop it."""
+
+    restart: bool
+    delay: float = 0.0
+    reason: str = ""

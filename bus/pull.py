@@ -1,0 +1,282 @@
+"""Pull: stored messages of durable consumers, asked for in batches over one shared reply inbox.
+
+One `Puller` per connection, one `Pull` per consumer with never more than one request outstanding, one sweep
+for all timers. Not responsible for order or for missed messages (`feed.py`).
+Invariant: a request that may have died without a word (silence, a reconnect, a status) is issued again.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+import msgspec
+from nats import errors as nats_errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from .errors import BusError, Interrupted
+from .frame import Delivery, Next, after_status, parse_ack
+from .jetstream import NO_CONSUMER, ApiError, JetStream
+from .port import Message
+
+log = logging.getLogger("actorium.bus")
+
+MAX_PAUSE = 1.0  # seconds between requests that the server refuses
+PENDING_BYTES = 512 * 1024 * 1024
+
+
+class Pull:
+    """The messages of one durable consumer, in the order they arrived. Made by `Puller.open`."""
+
+    def __init__(self, puller: "Puller", stream: str, consumer: str, batch: int) -> None:
+        self.stream = stream
+        self.consumer = consumer
+        self._puller = puller
+        self._batch = batch
+        self._buffer: deque[Delivery] = deque()
+        self._ready = asyncio.Event()
+        self._error: Interrupted | None = None
+        self._ended = False
+        self.serial = 0  # of the request that is outstanding
+        self.left = 0  # messages it may still bring
+        self.heard = 0.0  # when the server last said anything about it
+        self.due: float | None = None  # when to ask again
+        self.refused = 0  # requests refused in a row
+
+    async def next(self) -> Delivery | None:
+        """The next message; None when the consumer was deleted or the pull closed.
+
+        Cancellation: nothing is lost.
+
+        Raises:
+            Interrupted: The connection was lost in between: what it carried may be missing.
+        """
+        while True:
+            if self._error is not None:
+                raise self._error
+            if self._buffer:
+                delivery = self._buffer.popleft()
+                await self.refill()
+                return delivery
+            if self._ended:
+                return None
+            self._ready.clear()
+            await self._ready.wait()
+
+    async def refill(self) -> None:
+        """Ask for the next batch, once the last one is used up."""
+        if self.left == 0 and self.due is None and not self._ended and 2 * len(self._buffer) <= self._batch:
+            await self._puller.ask(self, self._batch)
+
+    def put(self, delivery: Delivery, now: float) -> None:
+        """A message has come."""
+        self.heard, self.refused = now, 0
+        self.left = max(0, self.left - 1)
+        self._buffer.append(delivery)
+        self._ready.set()
+
+    def interrupt(self, why: str) -> None:
+        """Deliveries may be missing: who reads is told, once and for good."""
+        self._error = self._error or Interrupted(f"{self.consumer}: {why}", consumer=self.consumer)
+        self._buffer.clear()
+        self._ready.set()
+
+    def end(self) -> None:
+        """No more messages will come; what is buffered belongs to somebody else now."""
+        self._ended = True
+        self._buffer.clear()
+        self._ready.set()
+
+    @property
+    def live(self) -> bool:
+        """Whether requests make sense."""
+        return not self._ended and self._error is None
+
+    async def close(self) -> None:
+        """Stop. What was delivered and not acknowledged comes again to the next consumer."""
+        self.end()
+        self._puller.forget(self)
+
+
+class Puller:
+    """All pulls of one connection.
+
+    Args:
+        expires: Seconds a request waits on the server.
+        heartbeat: Seconds between signs of life of a request without messages; at most half of `expires`.
+    """
+
+    def __init__(
+        self, client: Client, js: JetStream, *, expires: float = 30.0, heartbeat: float = 5.0
+    ) -> None:
+        self._client = client
+        self._js = js
+        self._expires = expires
+        self._heartbeat = heartbeat
+        self._inbox = ""
+        self._raw: Subscription | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+        self._by_token: dict[str, Pull] = {}
+        self._by_consumer: dict[tuple[str, str], Pull] = {}
+        self._next_id = 0
+        self._tokens: dict[Pull, str] = {}
+        self._wake = asyncio.Event()
+
+    async def open(self, stream: str, consumer: str, batch: int) -> Pull:
+        """Begin to pull from a durable consumer; an older pull from the same one ends."""
+        await self._start()
+        older = self._by_consumer.get((stream, consumer))
+        if older is not None:
+            await older.close()
+        pull = Pull(self, stream, consumer, batch)
+        self._next_id += 1
+        token = f"{consumer}-{self._next_id}"
+        self._by_token[token] = self._by_consumer[stream, consumer] = pull
+        self._tokens[pull] = token
+        await self.ask(pull, batch)
+        return pull
+
+    async def ask(self, pull: Pull, batch: int) -> None:
+        """Issue a request. One that cannot be sent now is sent by the sweep or after the reconnect."""
+        token = self._tokens.get(pull)
+        if token is None or not pull.live:
+            return
+        pull.serial += 1
+        pull.left, pull.due, pull.heard = batch, None, _now()
+        body = {
+            "batch": batch,
+            "expires": int(self._expires * 1e9),
+            "idle_heartbeat": int(self._heartbeat * 1e9),
+        }
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{pull.stream}.{pull.consumer}"
+        reply = f"{self._inbox}.{token}-{pull.serial}"
+        try:
+            await self._client.publish(subject, msgspec.json.encode(body), reply)
+        except nats_errors.Error as error:
+            log.debug("bus.pull_unsent", extra={"consumer": pull.consumer, "error": str(error)})
+
+    async def answer(self, token: str, word: bytes) -> None:
+        """Publish on an ack subject. A lost answer means that the message comes again."""
+        try:
+            await self._client.publish(token, word)
+        except nats_errors.Error as error:
+            log.debug("bus.ack_unsent", extra={"token": token, "error": str(error)})
+
+    def interrupt(self) -> None:
+        """The connection was lost and is back: every pull may have missed messages."""
+        self._interrupt("the connection was lost in between")
+
+    def forget(self, pull: Pull) -> None:
+        """Drop what belongs to a closed pull."""
+        token = self._tokens.pop(pull, None)
+        if token is not None:
+            del self._by_token[token]
+            if self._by_consumer.get((pull.stream, pull.consumer)) is pull:
+                del self._by_consumer[pull.stream, pull.consumer]
+
+    async def close(self) -> None:
+        """End every pull and the sweep. Idempotent."""
+        for pull in list(self._by_token.values()):
+            await pull.close()
+        sweeper, self._sweeper = self._sweeper, None
+        if sweeper is not None:
+            sweeper.cancel()
+            await asyncio.wait([sweeper])
+
+    def _interrupt(self, why: str) -> None:
+        for pull in list(self._by_token.values()):
+            pull.interrupt(why)
+
+    async def _start(self) -> None:
+        if self._sweeper is None:
+            self._inbox = self._client.new_inbox()
+            self._sweeper = asyncio.create_task(self._sweep(), name="actorium-pull-sweep")
+            self._sweeper.add_done_callback(self._swept)
+            self._raw = await self._client.subscribe(
+                f"{self._inbox}.*", cb=self._came, pending_msgs_limit=0, pending_bytes_limit=PENDING_BYTES
+            )
+
+    async def _came(self, msg: Msg) -> None:
+        if msg.subject.startswith(self._inbox):  # deliveries keep their own subject, status frames do not
+            await self._status(msg.subject[len(self._inbox) + 1 :], msg.headers or {})
+            return
+        parsed = parse_ack(msg.reply)
+        pull = self._by_consumer.get(parsed[:2]) if parsed else None
+        if parsed is None or pull is None or not pull.live:
+            return
+        _, _, times, seq, order = parsed
+        message = Message(msg.subject, msg.data, msg.headers)
+        pull.put(Delivery(seq, order, times, msg.reply, message), _now())
+        await pull.refill()
+
+    async def _status(self, token: str, headers: Mapping[str, str]) -> None:
+        name, _, serial = token.rpartition("-")
+        pull = self._by_token.get(name)
+        if pull is None or serial != str(pull.serial):
+            return  # of a request that was given up
+        pull.heard = _now()
+        match after_status(headers.get("Status", ""), headers.get("Description", "")):
+            case Next.WAIT:
+                pull.refused = 0
+            case Next.AGAIN:
+                pull.left = pull.refused = 0
+                await pull.refill()
+            case Next.LATER:
+                log.info("bus.pull_refused", extra={"consumer": pull.consumer, "status": dict(headers)})
+                self._postpone(pull)
+            case Next.GONE:
+                pull.end()
+
+    def _postpone(self, pull: Pull) -> None:
+        pull.left = 0
+        pull.due = _now() + min(MAX_PAUSE, 0.02 * 2 ** min(pull.refused, 10))
+        pull.refused += 1
+        self._wake.set()
+
+    async def _sweep(self) -> None:
+        """Ask again where a request is due or has gone silent."""
+        while True:
+            now = _now()
+            async with asyncio.TaskGroup() as group:
+                for pull in list(self._by_token.values()):
+                    silent = pull.left > 0 and now - pull.heard > 2 * self._heartbeat
+                    if pull.live and (silent or (pull.due is not None and pull.due <= now)):
+                        group.create_task(self._revive(pull, suspect=silent or pull.refused > 1))
+            dues = [pull.due for pull in self._by_token.values() if pull.due is not None and pull.live]
+            wait = min([self._heartbeat / 2, *(max(0.005, due - _now()) for due in dues)])
+            self._wake.clear()
+            try:
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    def _swept(self, sweeper: asyncio.Task[None]) -> None:
+        if not sweeper.cancelled():  # our bug: without the sweep nobody would notice a silent server
+            log.critical("bus.sweep_failed", exc_info=sweeper.exception())
+            self._interrupt("its timers have failed")
+
+    async def _revive(self, pull: Pull, *, suspect: bool) -> None:
+        if not self._client.is_connected:
+            return
+        if suspect and await self._is_gone(pull):
+            pull.end()
+            return
+        pull.left, pull.due = 0, None
+        await pull.refill()
+
+    async def _is_gone(self, pull: Pull) -> bool:
+        """Whether the server says that the consumer is not there: 2.9.10 is silent about it."""
+        try:
+            await self._js.api(f"CONSUMER.INFO.{pull.stream}.{pull.consumer}")
+        except ApiError as error:
+            return error.err_code == NO_CONSUMER
+        except BusError as error:
+            log.info("bus.consumer_unknown", extra={"consumer": pull.consumer, "error": str(error)})
+        return False
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,195 @@
+"""Streams: what the server keeps, how much of it and for how long, made or checked before anything starts.
+
+Not responsible for buckets of state (`storage/`). Invariant: a stream is used only after the server has
+echoed what was asked of it; old servers drop silently what they do not know.
+"""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from .connection import Version
+from .errors import ConfigError, UnsupportedServer
+from .jetstream import NO_STREAM, WRONG_LAST, ApiError, JetStream
+from .patience import persist
+from .server import Features, check_version, features
+from .subjects import (
+    DEAD_LETTERS,
+    EVENTS,
+    INBOX,
+    INGRESS,
+    LEDGER,
+    ORCHESTRATOR,
+    OUTBOX,
+    PARTITIONS,
+)
+
+log = logging.getLogger("actorium.bus")
+
+DAY = 86400.0  # seconds
+META = "KV_meta"  # a bucket to nats tools: `nats kv get meta partitions`
+META_PARTITIONS = "$KV.meta.partitions"
+EXPECTED_LAST = "Nats-Expected-Last-Subject-Sequence"
+
+
+class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What may be chosen about streams. Durations are seconds.
+
+    Attributes:
+        partitions: Written once for a namespace and never changed.
+        replicas: Servers that keep each message; 1, 3 or 5.
+        mailbox: Tasks an agent may have waiting.
+        window: How long the server knows a message id again.
+        events_kept: Events of one agent, the newest.
+        patience: How long a server without an answer is asked again.
+    """
+
+    partitions: int = PARTITIONS
+    replicas: int = 1
+    mailbox: int = 1000
+    window: float = 120.0
+    events_kept: int = 10_000
+    events_age: float = 7 * DAY
+    outbox_age: float = 7 * DAY
+    dead_letters_age: float = 30 * DAY
+    patience: float = 20.0
+
+
+def definitions(settings: StreamSettings) -> dict[str, dict[str, Any]]:
+    """Every stream and what is asked for it, as the server's JSON wants it."""
+    mailbox = {
+        "retention": "workqueue",
+        "discard": "new",
+        "max_msgs_per_subject": settings.mailbox,
+        "discard_new_per_subject": True,
+        "duplicate_window": _nanos(settings.window),
+    }
+    asked: dict[str, dict[str, Any]] = {
+        INGRESS: {"subjects": [*_leaf("inbox"), ORCHESTRATOR], **mailbox},
+        INBOX: {"subjects": ["inp.*.*.*"], **mailbox},
+        LEDGER: {"subjects": ["led.>"], "discard": "new", "deny_delete": True, "deny_purge": True},
+        EVENTS: {
+            "subjects": _leaf("events"),
+            "discard": "old",
+            "max_age": _nanos(settings.events_age),
+            "max_msgs_per_subject": settings.events_kept,
+        },
+        OUTBOX: {
+            "subjects": _leaf("outbox"),
+            "discard": "old",
+            "max_age": _nanos(settings.outbox_age),
+            "duplicate_window": _nanos(settings.window),
+        },
+        DEAD_LETTERS: {
+            "subjects": ["dlq.*.*.*"],
+            "discard": "old",
+            "max_age": _nanos(settings.dead_letters_age),
+        },
+        META: {
+            "subjects": ["$KV.meta.>"],
+            "discard": "new",
+            "max_msgs_per_subject": 1,
+            "deny_delete": True,
+            "allow_rollup_hdrs": True,
+        },
+    }
+    common = {"retention": "limits", "storage": "file", "num_replicas": settings.replicas}
+    return {name: {"name": name, **common, **config} for name, config in asked.items()}
+
+
+async def provision(js: JetStream, version: Version, settings: StreamSettings) -> Features:
+    """Make every stream, or accept it as it is where it is what we ask for. Idempotent.
+
+    Returns:
+        What the server can do beyond the floor.
+
+    Raises:
+        UnsupportedServer: The server is refused, or dropped a field that we need.
+        ConfigError: A stream is there with another configuration, or the number of partitions is another.
+        BusLost: The server did not answer.
+    """
+    check_version(version)
+    for name, asked in definitions(settings).items():
+        await persist(lambda: _ensure(js, version, asked), f"making stream {name}", settings.patience)  # noqa: B023  # awaited before the next turn
+    await persist(lambda: _agree(js, settings.partitions), "reading the partitions", settings.patience)
+    return features(version)
+
+
+async def _ensure(js: JetStream, version: Version, asked: Mapping[str, Any]) -> None:
+    name = asked["name"]
+    try:
+        found = await js.api(f"STREAM.INFO.{name}")
+    except ApiError as error:
+        if error.err_code != NO_STREAM:
+            raise ConfigError(f"stream {name}: {error}", stream=name) from error
+    else:
+        _check_existing(asked, found["config"])
+        return
+    try:
+        made = await js.api(f"STREAM.CREATE.{name}", asked)
+    except ApiError as error:
+        raise ConfigError(f"stream {name} cannot be made: {error}", stream=name) from error
+    log.info("bus.stream_made", extra={"stream": name})
+    for field, wanted, given in differences(asked, made["config"]):
+        text = ".".join(str(number) for number in version)
+        raise UnsupportedServer(
+            f"nats-server {text} made stream {name} with {field} = {given!r} and not {wanted!r}: "
+            "use a newer server, and remove that stream first",
+            stream=name,
+            field=field,
+            version=text,
+        )
+
+
+def _check_existing(asked: Mapping[str, Any], echo: Mapping[str, Any]) -> None:
+    name = asked["name"]
+    for field, wanted, given in differences(asked, echo):
+        raise ConfigError(
+            f"stream {name} is there with {field} = {given!r}, and {wanted!r} is asked for: "
+            f"change the setting, or the stream with `nats stream edit {name}`",
+            stream=name,
+            field=field,
+        )
+
+
+def differences(asked: Mapping[str, Any], echo: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Field, asked and echoed, where they differ; of metadata the server may add to what was asked."""
+    found = []
+    for field, wanted in asked.items():
+        given = echo.get(field)
+        if field == "metadata":
+            given = {key: value for key, value in (given or {}).items() if key in wanted}
+        if field == "subjects":
+            wanted, given = sorted(wanted), sorted(given or [])  # noqa: PLW2901  # order says nothing
+        if given != wanted and (wanted or given):  # a field that is off may be left out
+            found.append((field, wanted, given))
+    return found
+
+
+async def _agree(js: JetStream, partitions: int) -> None:
+    """Write the number of partitions, or find another: then no agent would be where it is looked for."""
+    try:
+        ack = await js.publish(META_PARTITIONS, str(partitions).encode(), {EXPECTED_LAST: "0"})
+        if ack.seq:
+            return
+    except ApiError as error:
+        if error.err_code not in WRONG_LAST:
+            raise
+    written = await js.get(META, last_by=META_PARTITIONS)
+    text = written.message.payload.decode() if written else "none"
+    if text != str(partitions):
+        raise ConfigError(
+            f"this namespace has {text} partitions and {partitions} are configured: "
+            f"the number cannot change, set partitions = {text}",
+            partitions=text,
+        )
+
+
+def _leaf(leaf: str) -> list[str]:
+    return [f"agents.*.{leaf}", f"tenants.*.agents.*.{leaf}"]
+
+
+def _nanos(seconds: float) -> int:
+    return int(seconds * 1e9)

@@ -1,0 +1,89 @@
+"""The process of an isolated agent: forked from the zygote, it serves one owner over one socket.
+
+It has a connection of its own for what the actor says to others. Invariant: it lives exactly as long as the
+socket; an owner that dies takes it along.
+"""
+
+import asyncio
+import contextlib
+
+from ..actors.actor import find_kind
+from ..actors.behaviour import LocalBehaviour
+from ..actors.errors import BadTask, Cancelled, HandlerFailed, Reject
+from ..bus.errors import ActoriumError
+from .config import Settings
+from .courier import BusCourier
+from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
+from .namespace import connect
+
+
+async def serve(path: str, settings: Settings) -> None:
+    """Call back on the socket and serve until it closes."""
+    reader, writer = await asyncio.open_unix_connection(path)
+    names = await connect(settings, "agent process")
+    courier = BusCourier(names.bus, names.blobs, names.registry)
+    try:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            await AgentProcess(reader, writer, courier).run()
+    finally:
+        writer.close()
+        await names.close()
+
+
+class AgentProcess:
+    """Answers the frames of the owner, one Handle at a time."""
+
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, courier: BusCourier
+    ) -> None:
+        self._reader = reader
+        self._writer = writer
+        self._courier = courier
+        self._behaviour: LocalBehaviour | None = None
+
+    async def run(self) -> None:
+        """Until the owner closes the socket or says End."""
+        async with asyncio.TaskGroup() as tasks:
+            handling: asyncio.Task[None] | None = None
+            try:
+                while True:
+                    frame = await read_frame(self._reader)
+                    if isinstance(frame, Cancel):
+                        if handling is not None:
+                            handling.cancel()
+                        continue
+                    handling = tasks.create_task(self._answer(frame))
+                    if isinstance(frame, End):
+                        return
+            finally:
+                if handling is not None and not isinstance(frame, End):
+                    handling.cancel()
+
+    async def _answer(self, frame: Frame) -> None:
+        try:
+            answer = await self._do(frame)
+        except asyncio.CancelledError:
+            answer = Failed(Cancelled("cut short").failure(), refused=True)
+        except (BadTask, Reject) as error:
+            answer = Failed(error.failure(), refused=True)
+        except Exception as error:  # noqa: BLE001  # the boundary to the actor's code; its owner decides
+            text = error.message if isinstance(error, ActoriumError) else f"{type(error).__name__}: {error}"
+            answer = Failed(HandlerFailed(text).failure())
+        write_frame(self._writer, answer)
+
+    async def _do(self, frame: Frame) -> Done | Failed:
+        match frame:
+            case Begin(definition, state):
+                kind = find_kind(definition.kind)
+                self._behaviour = LocalBehaviour(definition, kind, self._courier)
+                await self._behaviour.start(state)
+                return Done()
+            case Handle(task, envelope, task_id, attempt) if self._behaviour is not None:
+                outcome = await self._behaviour.handle(task, envelope, task_id, attempt)
+                return Done(outcome.result, outcome.state)
+            case End():
+                if self._behaviour is not None:
+                    await self._behaviour.stop()
+                return Done()
+            case _:
+                return Failed(HandlerFailed(f"unexpected {type(frame).__name__}").failure())

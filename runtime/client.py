@@ -1,0 +1,257 @@
+"""Client: Actorium for scripts and notebooks: tell, ask, watch, manage.
+
+    async with Client() as actorium:
+        result = await actorium.ask("counter", Add(amount=1))
+
+Connects to `url`, else NATS_URL, else the embedded server that is running on this machine.
+"""
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, Self
+
+import msgspec
+
+from ..actors.definition import Definition
+from ..actors.message import to_task
+from ..bus import subjects
+from ..bus.codec import read_event
+from ..bus.dead_letters import DeadLetters
+from ..bus.envelope import Envelope
+from ..bus.errors import BadMessage, ConfigError, InternalError
+from ..bus.port import Bus, Message
+from ..bus.task import Event, Result
+from .config import NatsSettings, Settings, load_settings
+from .courier import BusCourier
+from .embedded import running_url
+from .namespace import Namespace, connect
+
+LOOK_BACK = 1000  # stored events that are searched for those of a task
+FINAL = frozenset({"completed", "failed", "dead_letter"})
+ASK_TIMEOUT = 30.0  # seconds
+
+
+class Handle:
+    """A task that was stored, and will end in exactly one result.
+
+    Attributes:
+        id: The task's id.
+        agent: The agent it was stored for.
+    """
+
+    def __init__(
+        self, agent: str, task_id: str, bus: Bus, courier: BusCourier, waiter: "asyncio.Future[Message]"
+    ) -> None:
+        self.id = task_id
+        self.agent = agent
+        self._bus = bus
+        self._courier = courier
+        self._waiter = waiter
+
+    async def result(self, *, timeout: float | None = None) -> Result:
+        """Wait for the result; over restarts of anything but this client.
+
+        Args:
+            timeout: Seconds; None: for ever.
+
+        Raises:
+            DeadlineExceeded: None yet; the task goes on, and a later call may find its result.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        return await self._courier.outcome(self.agent, self.id, self._waiter, deadline)
+
+    async def events(self) -> AsyncIterator[Event]:
+        """The task's events until it ends: those the server still has of late, then as they come.
+
+        Delivery: at most once; a busy server keeps only the newest.
+        """
+        subject = subjects.public(subjects.DEFAULT_TENANT, self.agent, "events")
+        queue: asyncio.Queue[Event] = asyncio.Queue()
+        subscription = await self._bus.subscribe(subject, lambda message: _take(message, self.id, queue))
+        try:
+            for event in await self._earlier(subject, queue):
+                yield event
+                if event.kind in FINAL:
+                    return
+            while True:
+                event = await queue.get()
+                yield event
+                if event.kind in FINAL:
+                    return
+        finally:
+            await subscription.close()
+
+    async def _earlier(self, subject: str, live: "asyncio.Queue[Event]") -> list[Event]:
+        """Stored events of this task, and none of those that are also waiting in the live queue."""
+        newest = await self._bus.newest(subjects.EVENTS, subject)
+        after = max(0, newest.seq - LOOK_BACK) if newest else 0
+        past = await self._bus.history(subjects.EVENTS, subject, after=after, limit=LOOK_BACK)
+        found: asyncio.Queue[Event] = asyncio.Queue()
+        for stored in past:
+            _take(stored.message, self.id, found)
+        events = [found.get_nowait() for _ in range(found.qsize())]
+        waiting = [live.get_nowait() for _ in range(live.qsize())]
+        for event in waiting:
+            if event not in events:
+                live.put_nowait(event)
+        return events
+
+    async def cancel(self) -> bool:
+        """Cancel it, and everything it delegated; False where it has ended."""
+        return await self._courier.cancel(self.agent, self.id)
+
+
+class Client:
+    """A connection to every agent of a namespace. Use it with `async with`.
+
+    Args:
+        url: NATS; None: NATS_URL, else the embedded server that is running here.
+        settings: All settings instead of a url.
+    """
+
+    def __init__(self, url: str | None = None, *, settings: Settings | None = None) -> None:
+        self._url = url
+        self._settings = settings
+        self._names: Namespace | None = None
+        self._courier: BusCourier | None = None
+
+    @classmethod
+    def over(cls, names: Namespace) -> Self:
+        """A client on a connection that is there already; closing the client closes it."""
+        client = cls()
+        client._connected(names)
+        return client
+
+    async def __aenter__(self) -> Self:
+        if self._names is None:
+            await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Connect.
+
+        Raises:
+            ConfigError: No server is named and none is running here.
+            BusLost: Nobody answered.
+        """
+        settings = await _reachable(self._url, self._settings)
+        self._connected(await connect(settings, f"client {os.getpid()}"))
+
+    async def close(self) -> None:
+        """Disconnect. Idempotent."""
+        if self._courier is not None:
+            await self._courier.close()
+        if self._names is not None:
+            await self._names.close()
+        self._names = self._courier = None
+
+    def _connected(self, names: Namespace) -> None:
+        self._names = names
+        self._courier = BusCourier(names.bus, names.blobs, names.registry)
+
+    @property
+    def names(self) -> Namespace:
+        """What the connection gives, for tools."""
+        if self._names is None:
+            raise InternalError("the client is not open: use it with `async with Client() as actorium`")
+        return self._names
+
+    @property
+    def courier(self) -> BusCourier:
+        """What carries the calls, for tools."""
+        if self._courier is None:
+            raise InternalError("the client is not open: use it with `async with Client() as actorium`")
+        return self._courier
+
+    @property
+    def dead_letters(self) -> DeadLetters:
+        """Messages that could not be handled."""
+        return DeadLetters(self.names.bus)
+
+    async def ask(self, agent: str, message: object, *, timeout: float = ASK_TIMEOUT) -> Result:
+        """Ask an agent and wait for its result.
+
+        Delivery: at most once. Cancellation: the wait ends, the message may still be handled.
+
+        Args:
+            message: A Task, a typed message, text, or any JSON value.
+            timeout: Seconds.
+
+        Raises:
+            UnknownAgent, ActorStopped, MailboxFull, BadTask, NoOwner: It did not run.
+            DeadlineExceeded, BusLost: Whether it ran is unknown.
+        """
+        envelope = Envelope(task_id=_new_id(), deadline=time.monotonic() + timeout)
+        return await self.courier.ask(agent, to_task(message), envelope)
+
+    async def tell(self, agent: str, message: object, *, task_id: str | None = None) -> Handle:
+        """Store a task for an agent; it will run, over the death of any process.
+
+        Delivery: effectively once by `task_id`. Ordering: after earlier tells of this client to that agent.
+
+        Args:
+            task_id: The same id twice is the same task; None: a new one.
+
+        Raises:
+            MailboxFull: The agent has as much as it may hold; not stored.
+            BusLost: Whether it was stored is unknown; tell it again with the same task_id.
+        """
+        envelope = Envelope(task_id=task_id or _new_id())
+        waiter, sent = await self.courier.expect(envelope)
+        await self.courier.tell(agent, to_task(message), sent)
+        return Handle(agent, envelope.task_id, self.names.bus, self.courier, waiter)
+
+    async def cancel(self, agent: str, task_id: str) -> bool:
+        """Cancel a task and everything it delegated; False where its agent does not have it."""
+        return await self.courier.cancel(agent, task_id)
+
+    async def spawn(self, definition: Definition) -> None:
+        """Define an agent; it comes alive with its first message, on whichever worker owns it."""
+        await self.courier.spawn(definition)
+
+    async def stop(self, agent: str) -> dict[str, Any]:
+        """Stop an agent: it refuses asks and keeps stored tasks, until `restart`."""
+        return await self.courier.command(agent, "stop")
+
+    async def restart(self, agent: str) -> dict[str, Any]:
+        """Start an agent anew with its last durable state; also one that was stopped or given up."""
+        return await self.courier.command(agent, "restart")
+
+    async def status(self, agent: str) -> dict[str, Any]:
+        """What an agent is doing, and what it did since it came alive."""
+        return await self.courier.command(agent, "status")
+
+    async def agents(self) -> list[Definition]:
+        """Every defined agent, by name."""
+        return await self.names.registry.all(subjects.DEFAULT_TENANT)
+
+
+def _take(message: Message, task_id: str, queue: "asyncio.Queue[Event]") -> None:
+    with suppress(BadMessage, asyncio.QueueFull):
+        event = read_event(message.payload)
+        if event.task == task_id:
+            queue.put_nowait(event)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(12)
+
+
+async def _reachable(url: str | None, settings: Settings | None) -> Settings:
+    """Settings with a NATS url: given, from the environment, or of the embedded server that runs here."""
+    found = settings or load_settings()
+    if url:
+        found = msgspec.structs.replace(found, nats=NatsSettings(url=url))
+    if found.nats.url:
+        return found
+    embedded = await running_url(found)
+    if embedded is None:
+        raise ConfigError("no NATS is running here: start one with `actorium dev app.py`, or set NATS_URL")
+    return msgspec.structs.replace(found, nats=msgspec.structs.replace(found.nats, url=embedded))

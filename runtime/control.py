@@ -1,0 +1,103 @@
+"""ControlDesk: what the owner of an agent answers on its control subject.
+
+`status`, `cancel`, `stop`, `start`, `restart`, `reload` and `result` stand in the `Actorium-Op` header;
+without one it is an ask. Invariant: every request with a reply subject is answered, also with an error.
+"""
+
+from typing import Any
+
+import msgspec
+
+from ..bus import subjects
+from ..bus.envelope import OP, TASK_ID
+from ..bus.errors import ActoriumError, BadMessage
+from ..bus.port import Bus, Message
+from .partition import PartitionHost, describe
+from .post import PostOffice
+from .registry import Registry
+
+
+class _Which(msgspec.Struct, frozen=True):
+    task_id: str = ""
+
+
+class ControlDesk:
+    """Answers control requests for the partitions of one worker.
+
+    Args:
+        hosts: The partitions this worker owns, by number.
+    """
+
+    def __init__(
+        self, hosts: dict[int, PartitionHost], bus: Bus, office: PostOffice, registry: Registry
+    ) -> None:
+        self._hosts = hosts
+        self._bus = bus
+        self._office = office
+        self._registry = registry
+
+    def receive(self, message: Message) -> None:
+        """Handle one control message; what waits is done in a task of the worker."""
+        part, tenant, agent = subjects.split_internal(message.subject)
+        host = self._hosts.get(part)
+        if host is None:
+            return
+        verb = (message.headers or {}).get(OP, "")
+        if not verb:
+            host.asked(message)
+        else:
+            self._office.spawn(self._do(host, (tenant, agent), verb, message))
+
+    async def _do(self, host: PartitionHost, key: tuple[str, str], verb: str, message: Message) -> None:
+        try:
+            if verb == "result":
+                await self._result(host, key, message)
+                return
+            answer = await self._act(host, key, verb, message.payload)
+        except ActoriumError as error:
+            answer = {"failure": msgspec.to_builtins(error.failure())}
+        if message.reply:
+            await self._bus.publish(message.reply, msgspec.json.encode(answer))
+
+    async def _act(
+        self, host: PartitionHost, key: tuple[str, str], verb: str, payload: bytes
+    ) -> dict[str, Any]:
+        actor = host.live.get(key)
+        match verb:
+            case "cancel":
+                task_id = _which(payload)
+                return {"cancelled": host.cancel(key, task_id)}
+            case "stop":
+                if actor is not None:
+                    await actor.halt()
+            case "start" | "restart":
+                if actor is not None:
+                    await actor.restart()
+                else:
+                    host.wake(key)
+            case "reload":
+                await host.let_go(key)
+            case "status":
+                pass
+            case _:
+                raise BadMessage(f"control verb {verb!r} is not known here")
+        return describe(host.live.get(key), await self._registry.find(*key))
+
+    async def _result(self, host: PartitionHost, key: tuple[str, str], message: Message) -> None:
+        """The result of a task the actor remembers; an empty answer while it has none."""
+        task_id = _which(message.payload)
+        actor = host.live.get(key)
+        found = actor.recall(task_id) if actor is not None else None
+        if actor is None:
+            host.wake(key)  # it reads its ledger; whoever asks again finds what it remembers
+        if found is not None:
+            await self._office.answer(message.reply, found, {TASK_ID: task_id})
+        else:
+            await self._bus.publish(message.reply, b"{}")
+
+
+def _which(payload: bytes) -> str:
+    try:
+        return msgspec.json.decode(payload, type=_Which).task_id
+    except msgspec.MsgspecError as error:
+        raise BadMessage(f"the request must be JSON with a task_id: {error}") from error

@@ -1,0 +1,252 @@
+"""BusCourier: what clients and actors say to agents, carried over the bus.
+
+Finds the partition, checks large bodies in and out, waits for answers and turns them into results or errors.
+Not responsible for ids and deadlines: the caller's envelope has them. Invariant: a delegated task's result
+is found even if the answer to us was lost, because its owner is asked for it again.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+import msgspec
+
+from ..actors.definition import Definition
+from ..actors.errors import ActorStopped, BadTask, UnknownAgent, UnknownKind
+from ..bus import subjects
+from ..bus.claim import check_in, check_out
+from ..bus.codec import encode, read_result
+from ..bus.envelope import BLOB, OP, TASK_ID, Envelope
+from ..bus.errors import BusLost, DeadlineExceeded, Failure, MailboxFull, NoOwner, from_failure
+from ..bus.port import Bus, Message, Subscription
+from ..bus.task import Event, Result, Task
+from ..storage.port import Blobs
+from .registry import Registry
+
+CONTROL_TIMEOUT = 3.0  # seconds for one control call; callers with time left try again
+LOOK_AGAIN = 2.0  # seconds of silence after which the owner is asked for a result
+NOT_RUN = frozenset(
+    {UnknownAgent.code, UnknownKind.code, ActorStopped.code, MailboxFull.code, BadTask.code, "bad_message"}
+)
+
+
+class LocalHost(Protocol):
+    """A partition that this process owns."""
+
+    def ask(self, key: tuple[str, str], task: Task, envelope: Envelope) -> "asyncio.Future[Result]":
+        """The result of an ask, without a server in between."""
+
+
+Local = Callable[[int], LocalHost | None]
+
+
+class BusCourier:
+    """Carries tells, asks and delegations of one tenant.
+
+    Args:
+        bus: The connection.
+        blobs: Where bodies over 64 KiB go.
+        registry: For `spawn` and `command`.
+        local: The partitions that this process owns: a short cut for asks.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        blobs: Blobs,
+        registry: Registry,
+        *,
+        tenant: str = subjects.DEFAULT_TENANT,
+        local: Local | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bus = bus
+        self._blobs = blobs
+        self._registry = registry
+        self._tenant = tenant
+        self._local = local
+        self._clock = clock
+        self._inbox = subjects.reply_inbox(f"act{secrets.token_hex(8)}")
+        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._replies: Subscription | None = None
+
+    def of(self, tenant: str) -> "BusCourier":
+        """A courier of another tenant over the same connection."""
+        if tenant == self._tenant:
+            return self
+        return BusCourier(
+            self._bus, self._blobs, self._registry, tenant=tenant, local=self._local, clock=self._clock
+        )
+
+    async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
+        """Store a task. Delivery: effectively once by `envelope.task_id`. Raises as `Bus.store`."""
+        payload, blob = await check_in(self._blobs, encode(task))
+        headers = msgspec.structs.replace(envelope, blob=blob).headers(self._clock())
+        await self._bus.store(
+            subjects.inbox(self._part(agent), self._tenant, agent), payload, headers, msg_id=envelope.task_id
+        )
+
+    async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
+        """Ask and wait until the deadline.
+
+        Delivery: at most once; it is sent again only while nobody was there to receive it.
+
+        Raises:
+            UnknownAgent, ActorStopped, MailboxFull, BadTask, NoOwner: It did not run.
+            DeadlineExceeded, BusLost: Whether it ran is unknown.
+        """
+        if self._local is not None:
+            host = self._local(self._part(agent))
+            if host is not None:
+                return self._checked(await self._short_cut(host, agent, task, envelope))
+        payload, blob = await check_in(self._blobs, encode(task))
+        sent = msgspec.structs.replace(envelope, blob=blob) if blob else envelope
+        reply = await self._until(agent, payload, sent.headers, envelope.deadline)
+        return self._checked(await self._result(reply))
+
+    async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
+        """Store a task and wait for its result, over the death of any process.
+
+        Raises:
+            MailboxFull: Not stored.
+            DeadlineExceeded: No result in time; the task was cancelled.
+        """
+        waiter, sent = await self.expect(envelope)
+        try:
+            await self.tell(agent, task, sent)
+            return await self.outcome(agent, envelope.task_id, waiter, envelope.deadline)
+        except DeadlineExceeded:
+            with suppress(BusLost, NoOwner, DeadlineExceeded):
+                await self.cancel(agent, envelope.task_id)
+            raise
+        finally:
+            self._waiting.pop(envelope.task_id, None)
+
+    async def expect(self, envelope: Envelope) -> tuple["asyncio.Future[Message]", Envelope]:
+        """A future for the result of a task that is about to be stored, and the envelope to store it with."""
+        if self._replies is None:
+            self._replies = await self._bus.subscribe(f"{self._inbox}.>", self._arrived)
+        waiter: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
+        self._waiting[envelope.task_id] = waiter
+        return waiter, msgspec.structs.replace(envelope, reply_to=f"{self._inbox}.r")
+
+    async def outcome(
+        self, agent: str, task_id: str, waiter: "asyncio.Future[Message]", deadline: float | None
+    ) -> Result:
+        """Wait for a result, asking the owner for it when it is quiet for long.
+
+        Raises:
+            DeadlineExceeded: None came in time; the task may still run.
+        """
+        while True:
+            left = LOOK_AGAIN if deadline is None else min(LOOK_AGAIN, deadline - self._clock())
+            done, _ = await asyncio.wait([waiter], timeout=max(0.0, left))
+            if done:
+                return await self._result(waiter.result())
+            if deadline is not None and self._clock() >= deadline:
+                raise DeadlineExceeded(f"no result of task {task_id} from {agent!r} in time", agent=agent)
+            found = await self._look(agent, task_id)
+            if found is not None:
+                return found
+
+    async def cancel(self, agent: str, task_id: str) -> bool:
+        """Cancel a task; False where its agent does not have it (finished, or never stored)."""
+        reply = await self._control(agent, "cancel", msgspec.json.encode({"task_id": task_id}))
+        return bool(msgspec.json.decode(reply.payload).get("cancelled"))
+
+    async def spawn(self, definition: Definition) -> None:
+        """Define an agent, or change its definition; a live one is restarted with it."""
+        await self._registry.define(msgspec.structs.replace(definition, tenant=self._tenant))
+        with suppress(NoOwner, DeadlineExceeded):
+            await self._control(definition.name, "reload", b"", timeout=CONTROL_TIMEOUT)
+
+    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+        """`stop`, `restart`, `start` or `status` an agent.
+
+        Raises:
+            UnknownAgent: There is no such agent.
+            NoOwner, DeadlineExceeded: Nobody answered; a stop or start is written down all the same.
+        """
+        if verb in ("stop", "start", "restart"):
+            await self._registry.set_stopped(self._tenant, agent, stopped=verb == "stop")
+        reply = await self._control(agent, verb, b"")
+        answer: dict[str, Any] = msgspec.json.decode(reply.payload)
+        if "failure" in answer:
+            raise from_failure(msgspec.convert(answer["failure"], Failure))
+        return answer
+
+    async def emit(self, agent: str, kind: str, task_id: str, data: dict[str, Any]) -> None:
+        """Publish an event of an agent. Delivery: at most once."""
+        event = Event(kind=kind, agent=agent, task=task_id, at_ms=int(time.time() * 1000), data=data)
+        await self._bus.publish(subjects.public(self._tenant, agent, "events"), encode(event))
+
+    async def close(self) -> None:
+        """Stop waiting for answers."""
+        if self._replies is not None:
+            await self._replies.close()
+        for waiter in self._waiting.values():
+            waiter.cancel()
+
+    async def _short_cut(self, host: LocalHost, agent: str, task: Task, envelope: Envelope) -> Result:
+        answer = host.ask((self._tenant, agent), task, envelope)
+        left = None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock())
+        done, _ = await asyncio.wait([answer], timeout=left)
+        if not done:
+            raise DeadlineExceeded(f"no answer from {agent!r} in time", agent=agent)
+        return answer.result()
+
+    def _part(self, agent: str) -> int:
+        return subjects.partition(self._tenant, subjects.token(agent, "agent id"))
+
+    def _arrived(self, message: Message) -> None:
+        waiter = self._waiting.pop((message.headers or {}).get(TASK_ID, ""), None)
+        if waiter is not None and not waiter.done():
+            waiter.set_result(message)
+
+    async def _until(
+        self, agent: str, payload: bytes, headers: Callable[[float], dict[str, str]], deadline: float | None
+    ) -> Message:
+        """Request from the owner, again and again while there is none, until the deadline."""
+        subject = subjects.control(self._part(agent), self._tenant, agent)
+        pause = 0.01
+        while True:
+            now = self._clock()
+            left = CONTROL_TIMEOUT if deadline is None else deadline - now
+            if left <= 0:
+                raise NoOwner(
+                    f"nobody owned agent {agent!r} until the deadline; is a worker up?", agent=agent
+                )
+            try:
+                return await self._bus.request(subject, payload, headers(now), timeout=left)
+            except NoOwner:
+                await asyncio.sleep(min(pause, max(0.0, left)))
+                pause = min(0.25, pause * 2)
+
+    async def _control(
+        self, agent: str, verb: str, payload: bytes, timeout: float = 2 * CONTROL_TIMEOUT
+    ) -> Message:
+        deadline = self._clock() + timeout
+        return await self._until(agent, payload, lambda _: {OP: verb}, deadline)
+
+    async def _look(self, agent: str, task_id: str) -> Result | None:
+        """The result of a task as its owner remembers it; None while it has none or nobody owns it."""
+        with suppress(NoOwner, DeadlineExceeded, BusLost):
+            query = msgspec.json.encode({"task_id": task_id})
+            reply = await self._control(agent, "result", query, timeout=CONTROL_TIMEOUT)
+            if (reply.headers or {}).get(TASK_ID) == task_id:
+                return await self._result(reply)
+        return None
+
+    async def _result(self, reply: Message) -> Result:
+        blob = (reply.headers or {}).get(BLOB, "")
+        return read_result(await check_out(self._blobs, reply.payload, blob))
+
+    def _checked(self, result: Result) -> Result:
+        failure = result.failure
+        if failure is not None and (failure.code in NOT_RUN or failure.code == DeadlineExceeded.code):
+            raise from_failure(failure)
+        return result

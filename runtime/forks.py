@@ -1,0 +1,112 @@
+"""Forks: the supervisor's side of the zygote: orders go in, process ids come out.
+
+Not responsible for what the forks do. Invariant: an order is answered, or the zygote is gone and says so.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from ..bus.errors import ConfigError
+
+READY_TIMEOUT = 30.0  # seconds to import the program
+
+
+class Forks:
+    """One zygote. Open it before use.
+
+    Args:
+        source: The program it loads.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._serial = itertools.count(1)
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._orders: dict[int, asyncio.Future[int]] = {}
+        self._ready: asyncio.Future[int] | None = None
+        self._reading: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Start the zygote and wait until it has imported everything.
+
+        Raises:
+            ConfigError: It ended instead; what it said stands on stderr.
+        """
+        ours, theirs = socket.socketpair()
+        os.set_inheritable(theirs.fileno(), True)
+        self._ready = asyncio.get_running_loop().create_future()
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "actorium.runtime.zygote", str(theirs.fileno()), self._source,
+            pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+        )  # fmt: skip
+        theirs.close()
+        reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._reading = asyncio.create_task(self._read(reader))
+        try:
+            async with asyncio.timeout(READY_TIMEOUT):
+                await self._ready
+        except TimeoutError as error:
+            raise ConfigError(
+                f"{self._source or 'the program'} did not load in {READY_TIMEOUT:g} s"
+            ) from error
+
+    @property
+    def alive(self) -> bool:
+        """Whether orders are obeyed."""
+        return self._reading is not None and not self._reading.done()
+
+    async def fork(self, order: dict[str, Any]) -> int:
+        """Have a process forked.
+
+        Returns:
+            Its pid.
+
+        Raises:
+            ConfigError: The zygote is gone.
+        """
+        if self._writer is None or not self.alive:
+            raise ConfigError("the zygote is gone")
+        number = next(self._serial)
+        answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._orders[number] = answer
+        self._writer.write(json.dumps({"id": number, **order}).encode() + b"\n")
+        return await answer
+
+    async def close(self) -> None:
+        """Let the zygote end; it drains what it forked first."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(5.0):
+                    await self._process.wait()
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+        if self._reading is not None:
+            self._reading.cancel()
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while line := await reader.readline():
+                self._take(json.loads(line))
+        finally:
+            gone = ConfigError("the zygote ended; what it said stands above")
+            for waiting in [*self._orders.values(), *([self._ready] if self._ready else [])]:
+                if not waiting.done():
+                    waiting.set_exception(gone)
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        if "forked" in answer:
+            waiting = self._orders.pop(answer["forked"], None)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(answer["pid"])
+        elif "ready" in answer and self._ready is not None and not self._ready.done():
+            self._ready.set_result(answer["ready"])

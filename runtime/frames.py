@@ -1,0 +1,79 @@
+"""Frames: messages between a worker and the process of one of its agents, over a Unix socket.
+
+Four bytes of length, then MessagePack of one of these Structs. Never stored, so JSON is not needed here.
+"""
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from ..actors.definition import Definition
+from ..bus.envelope import Envelope
+from ..bus.errors import BadMessage, Failure
+from ..bus.task import Result, Task
+
+MAX_FRAME = 64 * 1024 * 1024  # bytes
+
+
+class Begin(msgspec.Struct, frozen=True, tag="begin"):
+    """Make the actor with this state. Answered by Done or Failed."""
+
+    definition: Definition
+    state: Any = None
+
+
+class Handle(msgspec.Struct, frozen=True, tag="handle"):
+    """Handle a message. Answered by Done or Failed."""
+
+    task: Task
+    envelope: Envelope
+    task_id: str
+    attempt: int
+
+
+class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
+    """Cut the handler short; the Handle is answered all the same."""
+
+
+class End(msgspec.Struct, frozen=True, tag="end"):
+    """Call `on_stop`, answer Done, and exit."""
+
+
+class Done(msgspec.Struct, frozen=True, tag="done"):
+    """It worked: the result of a Handle, and the state (JSON) if it changed."""
+
+    result: Result | None = None
+    state: bytes | None = None
+
+
+class Failed(msgspec.Struct, frozen=True, tag="failed"):
+    """It raised; `refused`: the answer is no and the instance is as good as before."""
+
+    failure: Failure
+    refused: bool = False
+
+
+Frame = Begin | Handle | Cancel | End | Done | Failed
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame:
+    """The next frame.
+
+    Raises:
+        asyncio.IncompleteReadError: The other side is gone.
+        BadMessage: What came is no frame.
+    """
+    size = int.from_bytes(await reader.readexactly(4), "big")
+    if size > MAX_FRAME:
+        raise BadMessage(f"a frame of {size} bytes is too large")
+    return _decoder.decode(await reader.readexactly(size))
+
+
+def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:
+    """Queue a frame."""
+    packed = _encoder.encode(frame)
+    writer.write(len(packed).to_bytes(4, "big") + packed)

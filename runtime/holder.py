@@ -1,0 +1,239 @@
+"""Holder: wins, keeps and hands back partitions for one worker.
+
+Looks at sessions and owners, lets `ownership.plan` decide, and applies it: claim by compare-and-set, open the
+next generation of the partition's feed, host its actors; or drain and clear. Not responsible for the session
+itself (`lease.py`). Invariant: a partition is hosted only in an epoch that this worker wrote.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+import msgspec
+
+from ..bus import subjects
+from ..bus.errors import BusError, Interrupted, Superseded
+from ..bus.port import Bus, Feed, Handler
+from ..storage.errors import Conflict, StorageError, StoreUnavailable
+from ..storage.port import Leases, Owner, Session, SessionSeen
+from .ownership import Claim, Release, View, cleared, plan
+from .partition import Means, PartitionHost
+
+SETTLING = 2.0  # seconds for which sibling workers count as alive before they are first seen
+RENEW_HELD = 15.0  # seconds between two renewals of stored letters that are still held
+
+
+class Holding(msgspec.Struct, eq=False):
+    """A partition of ours: in which epoch, at which revision of its owner key, and who hosts it."""
+
+    epoch: int
+    revision: int
+    host: PartitionHost
+    task: asyncio.Task[None] | None = None
+    releasing: bool = False
+
+
+class Holder:
+    """The partitions of one worker.
+
+    Args:
+        session: Our session's id.
+        leases: Sessions and owners.
+        means: What partitions work with.
+        hosts: Filled with the partitions we host; shared with whoever routes to them.
+        receive: Handles control messages of our partitions.
+        ttl: The lease, seconds.
+        peers: Sessions of workers that start beside us, so that the first shares are already even.
+        tasks: Owns everything that runs here.
+
+    Attributes:
+        settled: Set when the first look was acted on and every partition claimed by it is hosted.
+    """
+
+    def __init__(
+        self,
+        session: str,
+        leases: Leases,
+        means: Means,
+        hosts: dict[int, PartitionHost],
+        receive: Handler,
+        *,
+        ttl: float,
+        partitions: int,
+        peers: tuple[str, ...] = (),
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._session = session
+        self._leases = leases
+        self._means = means
+        self._hosts = hosts
+        self._receive = receive
+        self._partitions = partitions
+        self._tasks = tasks
+        self._held: dict[int, Holding] = {}
+        self._view = View(ttl)
+        self._clock = means.clock
+        self._changed = asyncio.Event()
+        self._draining = False
+        self.settled = asyncio.Event()
+        self._expect(peers)
+
+    async def run(self) -> None:
+        """Look and act until cancelled."""
+        bus = self._means.bus
+        await bus.subscribe(subjects.CHANGED, lambda _: self._changed.set())
+        renewed = self._clock()
+        while True:
+            await self._look()
+            self._settle()
+            now = self._clock()
+            for host in self._hosts.values():
+                host.sweep(now)
+            if now - renewed > RENEW_HELD:
+                renewed = now
+                await self._renew_held()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), self._view.ttl / 8)
+            self._changed.clear()
+
+    def _settle(self) -> None:
+        if all(part in self._hosts for part in self._held):
+            self.settled.set()
+
+    async def drain(self, timeout: float) -> None:
+        """Hand every partition back, finishing what is in hand for at most so many seconds."""
+        self._draining = True
+        releases = [self._tasks.create_task(self._release(part)) for part in list(self._held)]
+        if releases:
+            await asyncio.wait(releases, timeout=timeout)
+        await self._announce()
+
+    def abandon(self) -> None:
+        """Give everything up at once: the session is over."""
+        for holding in list(self._held.values()):
+            holding.host.abandon()
+            if holding.task is not None:
+                holding.task.cancel()
+
+    def _expect(self, peers: tuple[str, ...]) -> None:
+        moment = self._clock() - self._view.ttl + SETTLING
+        told = [SessionSeen(peer, Session(id=peer, node=""), 0) for peer in peers]
+        self._view.look(told, [], moment)
+
+    async def _look(self) -> None:
+        view = self._view
+        try:
+            sessions = await self._leases.sessions(after=view.session_revision)
+            owners = await self._leases.owners(after=view.owner_revision)
+        except (StoreUnavailable, BusError):
+            return  # blind: no verdict
+        now = self._clock()
+        view.look(sessions, owners, now)
+        self._give_up_lost()
+        if self._draining or not self._means.office.owned():
+            return
+        mine: Mapping[int, int] = {part: held.epoch for part, held in self._held.items()}
+        actions = plan(view, self._session, mine, partitions=self._partitions, now=now)
+        claims = [action for action in actions if isinstance(action, Claim)]
+        for action in actions:
+            if isinstance(action, Release):
+                self._tasks.create_task(self._release(action.part))
+        await asyncio.gather(*(self._claim(claim) for claim in claims))
+        if claims:
+            await self._announce()
+
+    def _give_up_lost(self) -> None:
+        """Stop hosting partitions whose owner key now names somebody else."""
+        for part, holding in list(self._held.items()):
+            seen = self._view.owners.get(part)
+            if seen and seen.revision > holding.revision and seen.owner.session != self._session:
+                holding.host.abandon()
+                if holding.task is not None:
+                    holding.task.cancel()
+
+    async def _claim(self, claim: Claim) -> None:
+        try:
+            owner = Owner(session=self._session, epoch=claim.epoch)
+            revision = await self._leases.put_owner(claim.part, owner, revision=claim.revision)
+        except (Conflict, StoreUnavailable):
+            return
+        host = PartitionHost(claim.part, claim.epoch, self._means, self._tasks)
+        holding = Holding(claim.epoch, revision, host)
+        self._held[claim.part] = holding
+        holding.task = self._tasks.create_task(self._hold(claim.part, holding))
+
+    async def _hold(self, part: int, holding: Holding) -> None:
+        """Host a partition until it is lost or handed back, over reconnects in ever newer epochs."""
+        bus = self._means.bus
+        control = None
+        try:
+            while not holding.releasing:
+                feed = await self._open(bus, part, holding)
+                if control is None:
+                    self._hosts[part] = holding.host
+                    control = await bus.subscribe(f"ctl.{part}.*.*", self._receive)
+                try:
+                    await holding.host.consume(feed)
+                    break
+                except Interrupted:
+                    await self._next_epoch(part, holding)
+        except (Superseded, Conflict, StorageError):
+            pass  # somebody else owns it now
+        finally:
+            if control is not None:
+                await control.close()
+            self._hosts.pop(part, None)
+            if not holding.releasing:
+                holding.host.abandon()
+                self._held.pop(part, None)
+
+    async def _open(self, bus: Bus, part: int, holding: Holding) -> Feed:
+        while True:
+            try:
+                return await bus.feed(part, holding.epoch)
+            except Superseded:
+                raise
+            except BusError:
+                await asyncio.sleep(0.25)
+
+    async def _next_epoch(self, part: int, holding: Holding) -> None:
+        """After a feed that may have missed something: own the partition anew, as ourselves.
+
+        Raises:
+            Conflict: Somebody else owns it by now.
+        """
+        owner = Owner(session=self._session, epoch=holding.epoch + 1)
+        while True:
+            try:
+                holding.revision = await self._leases.put_owner(part, owner, revision=holding.revision)
+            except (StoreUnavailable, BusError):
+                await asyncio.sleep(0.1)
+                continue
+            holding.epoch = holding.host.epoch = owner.epoch
+            return
+
+    async def _release(self, part: int) -> None:
+        """Hand a partition back: no new asks, finish what is in hand, then clear the owner key."""
+        holding = self._held.get(part)
+        if holding is None or holding.releasing:
+            return
+        holding.releasing = True
+        self._hosts.pop(part, None)
+        await holding.host.drain()
+        if holding.task is not None:
+            await asyncio.wait([holding.task])
+        self._held.pop(part, None)
+        owner = cleared(Owner(session=self._session, epoch=holding.epoch))
+        with suppress(Conflict, StoreUnavailable, BusError):
+            await self._leases.put_owner(part, owner, revision=holding.revision)
+        await self._announce()
+
+    async def _announce(self) -> None:
+        with suppress(BusError):
+            await self._means.bus.publish(subjects.CHANGED, b"")
+
+    async def _renew_held(self) -> None:
+        for host in self._hosts.values():
+            if host.feed is not None:
+                for token in host.overdue():
+                    await host.feed.working(token)

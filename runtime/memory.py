@@ -1,0 +1,78 @@
+"""An app in one process without a server: for tests and tutorials, never a fallback of anything.
+
+    async with in_memory(app) as actorium:
+        result = await actorium.ask("counter", Add(amount=1))
+
+The same worker code runs over the in-process twins of bus and storage. Agents that ask for a process of their
+own run beside the others here.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import msgspec
+
+from ..actors.definition import Definition, Isolation
+from ..bus.memory import MemoryBus
+from ..bus.memory_hub import MemoryHub
+from ..storage.memory import MemoryBlobs, MemoryLeases, MemoryLedger, MemoryState
+from ..storage.port import Session
+from .app import App
+from .client import Client
+from .config import Settings
+from .namespace import Namespace
+from .registry import Registry
+from .reports import Reporter
+from .spec import WorkerSpec
+from .worker import Worker
+
+LEASE = 3600.0  # seconds: nobody else judges
+
+
+class MemoryWorld:
+    """What survives the workers of an in-process namespace: messages, records, leases, blobs, definitions."""
+
+    def __init__(self) -> None:
+        self.hub = MemoryHub()
+        self.ledger = MemoryLedger()
+        self.leases = MemoryLeases()
+        self.blobs = MemoryBlobs()
+        self.state = MemoryState()
+        self.registry = Registry(MemoryState())
+
+    def connect(self) -> Namespace:
+        """A connection of its own to this world."""
+        return Namespace(MemoryBus(self.hub), self.ledger, self.leases, self.blobs, self.state, self.registry)
+
+
+@asynccontextmanager
+async def in_memory(app: App, world: MemoryWorld | None = None) -> AsyncIterator[Client]:
+    """Run an app in this process.
+
+    Args:
+        world: What earlier runs left; a new one where left out.
+    """
+    world = world or MemoryWorld()
+    names = world.connect()
+    await asyncio.gather(*(names.registry.define(_here(definition)) for definition in app.definitions))
+    session = Session(id="memory", node="memory")
+    await world.leases.put_session(session, revision=0)
+    spec = WorkerSpec(session=session.id, node=session.node, settings=Settings(), lease=LEASE)
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            worker = Worker(spec, names, lambda: True, Reporter("", session.id), tasks)
+            running = tasks.create_task(worker.run())
+            await worker.holder.settled.wait()
+            async with Client.over(world.connect()) as client:
+                yield client
+            await worker.drain(5.0)
+            running.cancel()
+    finally:
+        await world.leases.end_session(session.id)
+        await names.close()
+
+
+def _here(definition: Definition) -> Definition:
+    options = msgspec.structs.replace(definition.options, isolation=Isolation.SHARED)
+    return msgspec.structs.replace(definition, options=options)

@@ -1,0 +1,289 @@
+"""PartitionHost: the actors of one partition on the worker that owns it.
+
+Takes stored tasks from the feed and asks from the control subject, brings actors alive on their first letter
+and lets them go when idle. Not responsible for winning or losing the partition: see `holder.py`.
+Invariant: a stored letter is held here, under its sequence, from delivery to acknowledgement, so a redelivery
+of it is recognised and only changes its token.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from ..actors.activation import PARKED, Activation
+from ..actors.definition import Definition
+from ..actors.errors import ActorError
+from ..actors.ledger import ActorLedger
+from ..actors.outcome import failure
+from ..actors.port import Behaviour, Letter
+from ..bus import subjects
+from ..bus.claim import check_out
+from ..bus.codec import read_task
+from ..bus.envelope import BLOB, Envelope, read_envelope
+from ..bus.errors import ActoriumError, BadMessage, MailboxFull, NoOwner
+from ..bus.port import Bus, Delivered, Feed, Message
+from ..bus.task import AgentStatus, Result, Task
+from ..storage.port import Blobs, Ledger
+from .post import HostPost, Key, PostOffice
+from .registry import Registry
+
+Behaviours = Callable[[Definition], Behaviour]
+HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
+
+
+class Means(msgspec.Struct, frozen=True):
+    """What every partition of a worker shares."""
+
+    bus: Bus
+    ledger: Ledger
+    blobs: Blobs
+    registry: Registry
+    behaviours: Behaviours
+    office: PostOffice
+    clock: Callable[[], float] = time.monotonic
+
+
+class PartitionHost:
+    """The live actors of one owned partition.
+
+    Args:
+        part: The partition.
+        epoch: The epoch it is owned in.
+        means: What it works with.
+        tasks: Where activations are brought up; ends with the worker.
+    """
+
+    def __init__(self, part: int, epoch: int, means: Means, tasks: asyncio.TaskGroup) -> None:
+        self.part = part
+        self.epoch = epoch
+        self.feed: Feed | None = None
+        self.live: dict[Key, Activation] = {}
+        self._means = means
+        self._tasks = tasks
+        self._held: dict[int, Letter] = {}
+        self._rising: dict[Key, list[Letter]] = {}
+        self._closed = False
+
+    async def consume(self, feed: Feed) -> None:
+        """Deliver what the feed hands over, until it ends; raises Interrupted where it may have missed some."""
+        self.feed = feed
+        async for delivered in feed:
+            self._deliver(delivered)
+
+    def ask(self, key: Key, task: Task, envelope: Envelope) -> "asyncio.Future[Result]":
+        """An ask from this process: no bytes, no server."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+
+        def reply(result: Result) -> None:
+            if not answer.done():
+                answer.set_result(result)
+
+        letter = Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
+        self._offer(key, letter)
+        return answer
+
+    def asked(self, message: Message) -> None:
+        """An ask from the bus; anything that is wrong with it is answered at once."""
+        _, tenant, agent = subjects.split_internal(message.subject)
+        reply = self._means.office.replier(message.reply)
+        try:
+            envelope = read_envelope(message.headers, self._means.clock())
+            if envelope.blob:
+                self._tasks.create_task(self._asked_large(message, envelope))
+                return
+            task = read_task(message.payload)
+        except BadMessage as error:
+            reply(failure(error))
+            return
+        self._offer(
+            (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
+        )
+
+    def sweep(self, now: float) -> None:
+        """Let actors go that were idle for long."""
+        for key, actor in list(self.live.items()):
+            busy = actor.waiting or actor.current_task or actor.status in PARKED
+            if not busy and now - actor.last_activity > actor.definition.options.idle:
+                self._tasks.create_task(self.let_go(key))
+
+    def overdue(self) -> list[str]:
+        """Tokens of stored letters that are still held, to be renewed with the server."""
+        return [letter.token for letter in self._held.values()]
+
+    async def drain(self) -> None:
+        """Finish what is in hand and let every actor go; what waits stays in the stream."""
+        self._closed = True
+        if self.feed is not None:
+            await self.feed.close()
+        waiting = await asyncio.gather(*(actor.retire() for actor in self.live.values()))
+        self.live.clear()
+        for letter in (letter for letters in waiting for letter in letters if letter.reply is not None):
+            self._refuse(letter, "is moving to another worker")
+
+    def abandon(self) -> None:
+        """Stop at once: the partition is somebody else's. Nothing is settled any more."""
+        self._closed = True
+        for actor in self.live.values():
+            actor.abandon()
+        self.live.clear()
+        self._held.clear()
+
+    def cancel(self, key: Key, task_id: str) -> bool:
+        """Cancel a task that waits or runs here; False where there is none of that id."""
+        actor = self.live.get(key)
+        if actor is not None:
+            return actor.cancel(task_id)
+        for letter in self._rising.get(key, []):
+            if letter.task_id == task_id:
+                letter.cancelled = True
+                return True
+        return False
+
+    def wake(self, key: Key) -> None:
+        """Bring an actor alive without a letter."""
+        if key not in self.live and key not in self._rising:
+            self._rising[key] = []
+            self._tasks.create_task(self._rise(key))
+
+    def release(self, letter: Letter) -> None:
+        """A stored letter was acknowledged: it is not held any more."""
+        self._held.pop(letter.seq, None)
+
+    def faulted(self, key: Key, error: ActoriumError) -> None:
+        """An activation cannot go on: make a new one for its letters, which reads the ledger again."""
+        actor = self.live.pop(key, None)
+        if actor is None or self._closed:
+            return
+        self._rising.setdefault(key, []).extend(actor.abandon())
+        self._tasks.create_task(self._raise_again(key, error))
+
+    async def let_go(self, key: Key) -> None:
+        """Let a live actor go when it has finished what is in hand; its next letter brings it back."""
+        actor = self.live.pop(key, None)
+        if actor is None:
+            return
+        letters = self._rising.setdefault(key, [])
+        letters[:0] = await actor.retire()
+        if letters and not self._closed:
+            await self._rise(key)
+        else:
+            self._rising.pop(key, None)
+
+    def _deliver(self, delivered: Delivered) -> None:
+        held = self._held.get(delivered.seq)
+        if held is not None:
+            held.token = delivered.token
+            return
+        message = delivered.message
+        _, tenant, agent = subjects.split_internal(message.subject)
+        try:
+            envelope = read_envelope(message.headers, self._means.clock())
+        except BadMessage:
+            envelope = Envelope()  # the body says no more: it is read, and buried, in the actor's turn
+            message = Message(message.subject, b"", message.headers)
+        task_id = envelope.task_id or f"seq-{delivered.seq}"
+        letter = Letter(
+            envelope=envelope, task_id=task_id, message=message, seq=delivered.seq, token=delivered.token
+        )
+        self._held[delivered.seq] = letter
+        self._offer((tenant, agent), letter)
+
+    def _offer(self, key: Key, letter: Letter) -> None:
+        rising = self._rising.get(key)
+        actor = self.live.get(key)
+        if rising is not None:
+            rising.append(letter)
+        elif actor is None:
+            self._rising[key] = [letter]
+            self._tasks.create_task(self._rise(key))
+        else:
+            self._hand_over(actor, letter)
+
+    def _hand_over(self, actor: Activation, letter: Letter) -> None:
+        if letter.seq and actor.waiting >= HELD_IN_MEMORY:
+            letter.message = None
+        try:
+            actor.offer(letter)
+        except MailboxFull as error:
+            if letter.reply is not None:
+                letter.reply(failure(error))
+
+    async def _rise(self, key: Key) -> None:
+        """Bring an actor alive for the letters that wait for it; where it cannot be, answer them."""
+        try:
+            actor = await self._activate(key)
+        except ActorError as error:
+            for letter in self._rising.pop(key, []):
+                await self._turn_away(key, letter, error)
+            return
+        except ActoriumError as error:
+            await self._raise_again(key, error)
+            return
+        self.live[key] = actor
+        for letter in self._rising.pop(key, []):
+            self._hand_over(actor, letter)
+
+    async def _raise_again(self, key: Key, error: ActoriumError) -> None:
+        """After a storage error: keep the stored letters, tell the askers, and try again."""
+        self._means.office.event(key, "fault", "", error=str(error))
+        letters = self._rising.get(key, [])
+        for letter in [letter for letter in letters if not letter.seq]:
+            letters.remove(letter)
+            self._refuse(letter, f"is being recovered: {error}")
+        if self._closed or not self._means.office.owned():
+            self._rising.pop(key, None)
+            return
+        await asyncio.sleep(0.2)
+        await self._rise(key)
+
+    def _refuse(self, letter: Letter, why: str) -> None:
+        if letter.reply is not None:
+            letter.reply(failure(NoOwner(f"the agent {why}; try again")))
+
+    async def _activate(self, key: Key) -> Activation:
+        tenant, agent = key
+        means = self._means
+        definition = await means.registry.find(tenant, agent)
+        behaviour = means.behaviours(definition)
+        subject = subjects.ledger(self.part, tenant, agent)
+        ledger = await ActorLedger.open(means.ledger, means.blobs, subject, self.epoch)
+        post = HostPost(means.office, self, key)
+        actor = Activation(definition, behaviour, ledger, post, means.clock)
+        await actor.start()
+        return actor
+
+    async def _turn_away(self, key: Key, letter: Letter, error: ActorError) -> None:
+        """No such agent: an ask is told, a stored task becomes a dead letter and a failed result."""
+        if letter.reply is not None:
+            letter.reply(failure(error))
+            return
+        post = HostPost(self._means.office, self, key)
+        await post.bury(letter, error.code, error.message, 0)
+        await post.settle(letter, failure(error))
+
+    async def _asked_large(self, message: Message, envelope: Envelope) -> None:
+        payload = await check_out(self._means.blobs, message.payload, envelope.blob)
+        self.asked(Message(message.subject, payload, _without_blob(message), message.reply))
+
+
+def _without_blob(message: Message) -> dict[str, str]:
+    return {name: value for name, value in (message.headers or {}).items() if name != BLOB}
+
+
+def describe(actor: Activation | None, definition: Definition) -> dict[str, Any]:
+    """What `status` answers for an agent, live or not."""
+    status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
+    told: dict[str, Any] = {
+        "agent": definition.name,
+        "kind": definition.kind,
+        "isolation": definition.options.isolation,
+        "status": actor.status if actor else status,
+        "in_memory": actor is not None,
+    }
+    if actor is not None:
+        told |= {"current_task_id": actor.current_task, "waiting": actor.waiting}
+        told |= msgspec.to_builtins(actor.tally)
+    return told

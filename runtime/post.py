@@ -1,0 +1,187 @@
+"""PostOffice: how settled letters leave a worker: results, dead letters, events, answers.
+
+Invariant: a result is on its way to whoever waits before it is acknowledged, and is in the outbox, under the
+task's id, before the letter is gone: a crash in between publishes it again under the same id.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from ..actors.definition import Definition
+from ..actors.port import Directive, Letter
+from ..bus import subjects
+from ..bus.claim import check_in, check_out
+from ..bus.codec import encode
+from ..bus.dead_letters import DeadLetters
+from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID
+from ..bus.errors import ActoriumError, BadMessage
+from ..bus.port import Bus, Feed, Message
+from ..bus.task import Event, Result
+from ..storage.errors import Corrupt, NotFound
+from ..storage.port import Blobs
+
+Key = tuple[str, str]  # tenant and agent
+Supervise = Callable[[Definition, str], Coroutine[Any, Any, Directive]]
+
+
+class Host(Protocol):
+    """The partition whose letters a post settles."""
+
+    part: int
+    feed: Feed | None
+
+    def release(self, letter: Letter) -> None:
+        """A stored letter was acknowledged."""
+
+    def faulted(self, key: Key, error: ActoriumError) -> None:
+        """An activation cannot go on."""
+
+
+class PostOffice:
+    """What all actors of a worker send through.
+
+    Args:
+        bus: The connection.
+        blobs: Where bodies over 64 KiB go.
+        supervise: Asks the supervisor of an actor that failed.
+        owned: Whether this worker's session is certainly alive, by its own clock.
+        tasks: Owns what is sent without waiting.
+    """
+
+    def __init__(
+        self,
+        bus: Bus,
+        blobs: Blobs,
+        supervise: Supervise,
+        owned: Callable[[], bool],
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.bus = bus
+        self.blobs = blobs
+        self.supervise = supervise
+        self.owned = owned
+        self.suspects = asyncio.Lock()
+        self._dead = DeadLetters(bus)
+        self._tasks = tasks
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run something without waiting, owned by the worker."""
+        return self._tasks.create_task(work)
+
+    def replier(self, subject: str) -> Callable[[Result], None]:
+        """A function that answers on a reply subject without waiting; it does nothing where there is none."""
+
+        def reply(result: Result) -> None:
+            if subject:
+                self.spawn(self.answer(subject, result, {}))
+
+        return reply
+
+    async def answer(self, subject: str, result: Result, headers: dict[str, str]) -> None:
+        """Publish a result on a core subject. Delivery: at most once."""
+        payload, blob = await check_in(self.blobs, encode(result))
+        await self.bus.publish(subject, payload, headers | {BLOB: blob} if blob else headers or None)
+
+    async def settle(self, key: Key, letter: Letter, result: Result, *, again: bool) -> None:
+        """Tell who waits, then keep the result in the outbox under the task's id."""
+        headers = {TASK_ID: letter.task_id}
+        if letter.envelope.correlation_id:
+            headers[CORRELATION_ID] = letter.envelope.correlation_id
+        payload, blob = await check_in(self.blobs, encode(result))
+        if blob:
+            headers[BLOB] = blob
+        if letter.envelope.reply_to:
+            await self.bus.publish(letter.envelope.reply_to, payload, headers)
+        if not again:
+            outbox = subjects.public(*key, "outbox")
+            await self.bus.store(outbox, payload, headers, msg_id=f"result:{'.'.join(key)}:{letter.task_id}")
+
+    async def bury(self, part: int, key: Key, letter: Letter, reason: str, error: str, attempts: int) -> None:
+        """Write a dead letter, once per inbox sequence."""
+        message = letter.message or Message(subjects.inbox(part, *key), b"")
+        await self._dead.put(
+            part,
+            *key,
+            message,
+            reason=reason,
+            error=error,
+            attempts=attempts,
+            msg_id=f"dlq:{part}:{letter.seq}",
+        )
+
+    def event(self, key: Key, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of an agent, without waiting. Delivery: at most once."""
+        told = Event(kind=kind, agent=key[1], task=task_id, at_ms=int(time.time() * 1000), data=data)
+        self.spawn(self.bus.publish(subjects.public(*key, "events"), encode(told)))
+
+
+class HostPost:
+    """The post of one actor on one partition."""
+
+    __slots__ = ("_host", "_key", "_office")
+
+    def __init__(self, office: PostOffice, host: Host, key: Key) -> None:
+        self._office = office
+        self._host = host
+        self._key = key
+
+    def owned(self) -> bool:
+        """Whether this process may still act for the agent, by its own clock."""
+        return self._office.owned()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """A task owned by the worker."""
+        return self._office.spawn(work)
+
+    async def wait_owned(self) -> None:
+        """Return as soon as this process may act for the agent."""
+        while not self._office.owned():
+            await asyncio.sleep(0.05)  # a clock says so, not an event
+
+    async def fetch(self, letter: Letter) -> Message:
+        """The message of a stored letter: from memory, the stream, or the blobs."""
+        message = letter.message
+        if message is None:
+            subject = subjects.inbox(self._host.part, *self._key)
+            past = await self._office.bus.history(subjects.INBOX, subject, after=letter.seq - 1, limit=1)
+            if not past or past[0].seq != letter.seq:
+                raise BadMessage(f"task {letter.seq} is not in the inbox stream any more")
+            message = past[0].message
+        if letter.envelope.blob:
+            try:
+                payload = await check_out(self._office.blobs, message.payload, letter.envelope.blob)
+            except (NotFound, Corrupt) as error:
+                raise BadMessage(f"the task's body is gone: {error}") from error
+            message = Message(message.subject, payload, message.headers)
+        return message
+
+    async def settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
+        """Publish the result, then acknowledge the letter."""
+        await self._office.settle(self._key, letter, result, again=again)
+        if self._host.feed is not None:
+            await self._host.feed.ack(letter.token)
+        self._host.release(letter)
+
+    def alone(self) -> AbstractAsyncContextManager[object]:
+        """One suspect at a time in this worker."""
+        return self._office.suspects
+
+    async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
+        """Write a stored letter to the dead letters."""
+        part = self._host.part
+        await self._office.bury(part, self._key, letter, reason=reason, error=error, attempts=attempts)
+
+    async def supervise(self, definition: Definition, error: str) -> Directive:
+        """Ask the supervisor what becomes of the actor."""
+        return await self._office.supervise(definition, error)
+
+    def faulted(self, error: ActoriumError) -> None:
+        """Have the activation made anew."""
+        self._host.faulted(self._key, error)
+
+    def event(self, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of the agent, without waiting."""
+        self._office.event(self._key, kind, task_id, **data)

@@ -1,0 +1,253 @@
+"""NodeSupervisor: one process per machine that starts workers, watches them and starts them again.
+
+    supervisor ── zygote ─┬─ worker 1 (its partitions)      one_for_one, with intensity and backoff
+                          ├─ worker 2
+                          └─ process of an isolated agent   (owned by its worker, by a socket)
+
+Not responsible for what runs in a worker. Deaths are seen by pidfd, at once; the dead session is ended, so
+that other workers take its partitions without waiting for the lease. Shutdown: (1) no more restarts;
+(2) SIGTERM to every worker, which drain; (3) SIGKILL to what is left after the drain time; (4) the zygote
+ends.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from ..actors.definition import Definition
+from ..actors.supervision import Child, Escalate, Forget, Policy, RestartChildren, decide
+from ..bus import subjects
+from ..bus.errors import BusError, ConfigError
+from ..storage.errors import StorageError
+from .config import Settings
+from .forks import Forks
+from .namespace import Namespace, connect_bus, lease_of, over, prepare
+from .reports import Beat, ForkAgent, Report, Reports
+from .spec import WorkerSpec
+from .telemetry import LogEvent
+
+log = logging.getLogger("actorium.supervisor")
+
+WORKERS = Policy(intensity=10, period=60.0, backoff=0.05, backoff_max=5.0)
+LAG_REPORTED = 1.0  # seconds of a blocked event loop that are worth an event
+LOOK = 0.25
+
+
+class Watched(msgspec.Struct, eq=False):
+    """A live worker: its place, session and pid, and when it was last heard of."""
+
+    slot: str
+    session: str
+    pid: int
+    pidfd: int
+    heard: float
+    lag: float = 0.0
+    reported: float = 0.0
+
+
+class NodeSupervisor:
+    """Runs an app's workers on this machine.
+
+    Args:
+        definitions: The agents to define before anything starts.
+        source: What the zygote loads: the program with their classes.
+        settings: The node.
+        policy: Restart intensity and backoff of workers.
+    """
+
+    def __init__(
+        self,
+        definitions: Sequence[Definition],
+        source: str,
+        settings: Settings,
+        policy: Policy = WORKERS,
+    ) -> None:
+        self._definitions = definitions
+        self._settings = settings
+        self._policy = policy
+        self._slots = [f"{settings.node_name}-{n}" for n in range(settings.worker_count)]
+        self._live: dict[str, Watched] = {}
+        self._restarts: list[float] = []
+        self._stopping = asyncio.Event()
+        self._empty = asyncio.Event()
+        self._failed: str = ""
+        self._forks = Forks(source)
+        self._names: Namespace | None = None
+        self._tasks: asyncio.TaskGroup | None = None
+        self._reports = Reports(Path(tempfile.mkdtemp(prefix="actorium-")) / "reports.sock", self._report)
+        self.ready = asyncio.Event()
+
+    @property
+    def workers(self) -> dict[str, int]:
+        """Pids of the live workers by session."""
+        return {watched.session: watched.pid for watched in self._live.values()}
+
+    async def run(self) -> None:
+        """Start everything, keep it running, and stop in order when `stop` was called.
+
+        Raises:
+            ConfigError: The namespace or the program cannot work, or workers ended too often.
+            UnsupportedServer: The server cannot do what is needed.
+        """
+        bus = await connect_bus(self._settings.nats, f"supervisor {self._settings.node_name}")
+        self._names = over(bus)
+        try:
+            async with asyncio.TaskGroup() as starting:
+                starting.create_task(prepare(self._settings, bus))
+                starting.create_task(self._forks.open())
+                starting.create_task(self._reports.open())
+            await asyncio.gather(*(self._names.registry.define(d) for d in self._definitions))
+            async with asyncio.TaskGroup() as tasks:
+                self._tasks = tasks
+                await self._start_all()
+                self.ready.set()
+                log.info(
+                    LogEvent.NODE_UP, extra={"fields": {"node": self._settings.node_name, **self.workers}}
+                )
+                watching = tasks.create_task(self._watch())
+                await self._stopping.wait()
+                watching.cancel()
+                await self._stop_all()
+        finally:
+            await self._forks.close()
+            await self._reports.close()
+            self._reports.path.parent.rmdir()
+            await bus.close()
+        if self._failed:
+            raise ConfigError(self._failed)
+
+    def stop(self) -> None:
+        """Begin the shutdown."""
+        self._stopping.set()
+
+    async def _start_all(self) -> None:
+        sessions = {slot: _session(slot) for slot in self._slots}
+        peers = tuple(sessions.values())
+        await asyncio.gather(*(self._start(slot, session, peers) for slot, session in sessions.items()))
+
+    async def _start(self, slot: str, session: str, peers: tuple[str, ...] = ()) -> None:
+        spec = WorkerSpec(
+            session=session,
+            node=self._settings.node_name,
+            settings=self._settings,
+            lease=lease_of(self._settings),
+            peers=peers,
+            reports=str(self._reports.path),
+        )
+        pid = await self._forks.fork({"worker": msgspec.to_builtins(spec)})
+        try:
+            pidfd = os.pidfd_open(pid)
+        except ProcessLookupError:
+            self._ended(slot, session)
+            return
+        self._live[slot] = Watched(slot, session, pid, pidfd, time.monotonic())
+        asyncio.get_running_loop().add_reader(pidfd, self._died, slot)
+        log.info(LogEvent.WORKER_UP, extra={"fields": {"session": session, "pid": pid}})
+
+    def _died(self, slot: str) -> None:
+        watched = self._live.pop(slot)
+        asyncio.get_running_loop().remove_reader(watched.pidfd)
+        os.close(watched.pidfd)
+        log.warning(LogEvent.WORKER_DIED, extra={"fields": {"session": watched.session, "pid": watched.pid}})
+        if not self._live:
+            self._empty.set()
+        self._ended(slot, watched.session)
+
+    def _ended(self, slot: str, session: str) -> None:
+        if self._tasks is not None and not self._stopping.is_set():
+            self._tasks.create_task(self._replace(slot, session))
+
+    async def _replace(self, slot: str, session: str) -> None:
+        """Give up the dead session, then start another worker in its place, or give up ourselves."""
+        await self._give_up(session)
+        now = time.monotonic()
+        children = [Child(name) for name in self._slots]
+        match decide(self._policy, children, slot, failed=True, restarts=self._restarts, now=now):
+            case RestartChildren(_, delay):
+                self._restarts = [m for m in self._restarts if m > now - self._policy.period] + [now]
+                await asyncio.sleep(delay)
+                if not self._stopping.is_set():
+                    await self._start(slot, _session(slot))
+            case Escalate(reason):
+                log.error(LogEvent.SUPERVISOR_GAVE_UP, extra={"fields": {"reason": reason}})
+                self._failed = f"workers keep dying, so this node stops: {reason}; the reason stands above"
+                self.stop()
+            case Forget():
+                pass
+
+    async def _give_up(self, session: str) -> None:
+        if self._names is None:
+            return
+        with contextlib.suppress(StorageError, BusError):
+            await self._names.leases.end_session(session)
+            await self._names.bus.publish(subjects.CHANGED, b"")
+
+    def _report(self, report: Report) -> None:
+        match report:
+            case Beat(session, lag):
+                for watched in self._live.values():
+                    if watched.session == session:
+                        watched.heard, watched.lag = time.monotonic(), lag
+            case ForkAgent(_, agent, path):
+                order = {"path": path, "agent": agent, "settings": msgspec.to_builtins(self._settings)}
+                if self._tasks is not None:
+                    self._tasks.create_task(self._fork_agent(order))
+
+    async def _fork_agent(self, order: dict[str, object]) -> None:
+        with contextlib.suppress(ConfigError):
+            await self._forks.fork(order)
+
+    async def _watch(self) -> None:
+        """Report blocked event loops, and end a worker that is blocked or silent for too long."""
+        while True:
+            await asyncio.sleep(LOOK)
+            now = time.monotonic()
+            for watched in list(self._live.values()):
+                silent = now - watched.heard
+                if max(watched.lag, silent) > self._settings.block_limit:
+                    fields = {"session": watched.session, "lag": watched.lag, "silent": round(silent, 1)}
+                    log.error(LogEvent.WORKER_BLOCKED, extra={"fields": fields})
+                    os.kill(watched.pid, signal.SIGKILL)
+                await self._report_lag(watched)
+            if not self._forks.alive and not self._stopping.is_set():
+                self._failed = "the zygote ended; what it said stands above"
+                self.stop()
+
+    async def _report_lag(self, watched: Watched) -> None:
+        """One event when a loop is blocked for a second, and again each time that has doubled."""
+        if watched.lag < LAG_REPORTED:
+            watched.reported = 0.0
+        elif watched.lag >= max(LAG_REPORTED, 2 * watched.reported):
+            watched.reported = watched.lag
+            fields = {"session": watched.session, "seconds": round(watched.lag, 2)}
+            log.warning(LogEvent.LOOP_LAG, extra={"fields": fields})
+            event = {"kind": "loop_lag", "node": self._settings.node_name, **fields}
+            if self._names is None:
+                return
+            with contextlib.suppress(BusError):
+                await self._names.bus.publish(subjects.SYSTEM_EVENTS, msgspec.json.encode(event))
+
+    async def _stop_all(self) -> None:
+        log.info(LogEvent.NODE_STOPPING, extra={"fields": {"node": self._settings.node_name}})
+        for watched in self._live.values():
+            os.kill(watched.pid, signal.SIGTERM)
+        if self._live:
+            self._empty.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._empty.wait(), self._settings.drain + 2.0)
+        for watched in self._live.values():
+            os.kill(watched.pid, signal.SIGKILL)
+            await self._give_up(watched.session)
+
+
+def _session(slot: str) -> str:
+    return f"{slot[:54]}-{secrets.token_hex(4)}"

@@ -1,0 +1,163 @@
+"""Worker: one process that hosts partitions. Forked from the zygote, ended by the supervisor or by a drain.
+
+Wires one namespace, one lease thread, one holder and the front door. Not responsible for being restarted.
+Shutdown: (1) the lease says draining, so nobody gives us more; (2) every partition is handed back, finishing
+what is in hand; (3) the session ends; (4) connections close.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+
+from ..actors.actor import find_kind
+from ..actors.behaviour import LocalBehaviour
+from ..actors.definition import Definition, Isolation
+from ..actors.port import Behaviour
+from ..bus.errors import ActoriumError
+from ..storage.port import Leases, Session
+from .control import ControlDesk
+from .courier import BusCourier
+from .front_door import FrontDoor
+from .guardian import Guardian
+from .holder import Holder
+from .isolation import Isolated
+from .lease import Lease
+from .namespace import Namespace, connect, connect_leases
+from .partition import Means, PartitionHost
+from .post import PostOffice
+from .reports import Reporter
+from .spec import LOST, WorkerSpec
+from .telemetry import LogEvent
+
+log = logging.getLogger("actorium.worker")
+
+
+async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int:
+    """Run until SIGTERM or `stop`, then drain.
+
+    Returns:
+        The exit status: 0 after a drain, LOST when the session was ended by somebody else.
+    """
+    loop = asyncio.get_running_loop()
+    stop = stop or asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+    loop.add_signal_handler(
+        signal.SIGINT, lambda: None
+    )  # Ctrl-C reaches the whole group; the supervisor drains
+    lost = asyncio.Event()
+    reporter = Reporter(spec.reports, spec.session)
+    session = Session(id=spec.session, node=spec.node, pid=os.getpid())
+    lease = Lease(
+        session,
+        spec.lease,
+        _leases_of(spec),
+        watched=loop,
+        lost=lambda: _tell(loop, lost),
+        beat=reporter.beat,
+    )
+    names = await connect(spec.settings, f"worker {spec.session}")
+    await lease.open()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            worker = Worker(spec, names, lease.held, reporter, tasks)
+            running = tasks.create_task(worker.run())
+            await _first(stop.wait(), lost.wait())
+            if not lost.is_set():
+                lease.drain()
+                await worker.drain(spec.settings.drain)
+            worker.abandon()
+            running.cancel()
+    finally:
+        await lease.close()
+        await names.close()
+    return LOST if lost.is_set() else 0
+
+
+class Worker:
+    """The parts of a worker, wired."""
+
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        names: Namespace,
+        owned: Callable[[], bool],
+        reporter: Reporter,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self.hosts: dict[int, PartitionHost] = {}
+        settings = spec.settings
+        self._names = names
+        self._reporter = reporter
+        self.courier = BusCourier(names.bus, names.blobs, names.registry, local=self._local)
+        guardian = Guardian(self.courier)
+        office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
+        means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office)
+        desk = ControlDesk(self.hosts, names.bus, office, names.registry)
+        self.holder = Holder(
+            spec.session,
+            names.leases,
+            means,
+            self.hosts,
+            desk.receive,
+            ttl=spec.lease,
+            partitions=settings.partitions,
+            peers=spec.peers,
+            tasks=tasks,
+        )
+        self.door = FrontDoor(names, self.courier, tasks)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        await self.door.open()
+        await self.holder.run()
+
+    async def drain(self, timeout: float) -> None:
+        """Hand everything back."""
+        await self.door.close()
+        await self.holder.drain(timeout)
+
+    def abandon(self) -> None:
+        """Give up what is left."""
+        self.holder.abandon()
+
+    def _behaviour(self, definition: Definition) -> Behaviour:
+        if definition.options.isolation is Isolation.PROCESS:
+            return Isolated(definition, self._reporter)
+        return LocalBehaviour(definition, find_kind(definition.kind), self.courier)
+
+    def _local(self, part: int) -> PartitionHost | None:
+        return self.hosts.get(part)
+
+
+def _leases_of(spec: WorkerSpec) -> Callable[[], Awaitable[tuple[Leases, Callable[[], Awaitable[None]]]]]:
+    async def open_leases() -> tuple[Leases, Callable[[], Awaitable[None]]]:
+        leases, bus = await connect_leases(spec.settings.nats, f"lease {spec.session}", spec.lease)
+        return leases, bus.close
+
+    return open_leases
+
+
+def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    loop.call_soon_threadsafe(event.set)
+
+
+async def _first(*waits: Awaitable[object]) -> None:
+    tasks = [asyncio.ensure_future(wait) for wait in waits]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def main(spec: WorkerSpec) -> int:
+    """The entry point of a forked worker."""
+    import uvloop
+
+    try:
+        return uvloop.run(run_worker(spec))
+    except ActoriumError as error:
+        log.error(LogEvent.WORKER_FAILED, extra={"fields": {"error": str(error)}})  # noqa: TRY400  # no bug of ours
+        return 1
