@@ -123,7 +123,7 @@ class Activation:
         """Finish the letter in hand, call `on_stop`, refuse asks, keep stored letters for a `restart`.
 
         Args:
-            grace: Seconds the letter in hand gets; then its attempt is cut short, and repeated after a restart.
+            grace: Seconds the letter in hand gets; then it is cut short, and repeated after a restart.
         """
         await self._quiet(grace)
         await self._attempt_code(self._behaviour.stop())
@@ -167,7 +167,9 @@ class Activation:
 
     def _refuse(self, letter: Letter) -> None:
         if letter.reply is not None:
-            letter.reply(self._refusal(letter) or failure(ActorStopped(f"{self.definition.name} is stopped")))
+            name = self.definition.name
+            answer = self._refusal(letter) or failure(ActorStopped(f"agent {name!r} is stopped", agent=name))
+            self._post.spawn(letter.reply(answer))
 
     def abandon(self) -> list[Letter]:
         """Stop at once without settling anything, and give back what was not settled, in order."""
@@ -201,7 +203,9 @@ class Activation:
         if letter is not None and letter.seq:
             self._mailbox.put_back(letter)
         elif letter is not None and letter.reply is not None:
-            letter.reply(failure(ActorStopped(f"agent {self.definition.name!r} was stopped in the middle")))
+            name = self.definition.name
+            stopped = failure(ActorStopped(f"agent {name!r} was stopped in the middle", agent=name))
+            self._post.spawn(letter.reply(stopped))
 
     async def _handle(self, letter: Letter) -> None:
         await self._post.wait_owned()
@@ -219,7 +223,7 @@ class Activation:
         if isinstance(tried, Outcome) and tried.state is not None:
             await self._ledger.answered(letter.task_id, tried.state)
         if letter.reply is not None and self._post.owned():
-            letter.reply(result)
+            await letter.reply(result)
         if isinstance(tried, Crash):
             await self._recover(str(tried))
 
@@ -251,7 +255,7 @@ class Activation:
             await self._complete(letter, Outcome(refusal))
             return
         await self._ledger.started(letter.seq, letter.task_id, letter.task, attempt)
-        self._post.event("started", letter.task_id, attempt=attempt)
+        await self._post.event("started", letter.task_id, attempt=attempt)
         tried = await self._attempt(letter, attempt)
         if isinstance(tried, Outcome):
             await self._complete(letter, tried)
@@ -265,7 +269,9 @@ class Activation:
             return
         await self._ledger.completed(letter.seq, letter.task_id, result, outcome.state)
         kind = "failed" if result.status is Status.FAILURE else "completed"
-        self._post.event(kind, letter.task_id, status=result.status, ms=result.metrics.execution_time_ms)
+        await self._post.event(
+            kind, letter.task_id, status=result.status, ms=result.metrics.execution_time_ms
+        )
         await self._post.settle(letter, result)
 
     async def _retry(self, letter: Letter, attempt: int, error: str) -> None:
@@ -273,7 +279,7 @@ class Activation:
         if attempt >= self.definition.options.attempts:
             await self._bury(letter, "attempts", error, attempt)
         else:
-            self._post.event("retried", letter.task_id, attempt=attempt, error=error)
+            await self._post.event("retried", letter.task_id, attempt=attempt, error=error)
             self._mailbox.put_back(letter)
         await self._recover(error)
 
@@ -283,7 +289,7 @@ class Activation:
         result = failure(Undeliverable(f"{reason}: {error}", agent=self.definition.name, reason=reason))
         await self._ledger.buried(letter.seq, letter.task_id, result, reason)
         self.tally.count(result)
-        self._post.event("dead_letter", letter.task_id, reason=reason, error=error, attempts=attempts)
+        await self._post.event("dead_letter", letter.task_id, reason=reason, error=error, attempts=attempts)
         await self._post.settle(letter, result)
 
     def _refusal(self, letter: Letter) -> Result | None:
@@ -356,10 +362,10 @@ class Activation:
             return  # somebody stopped or restarted it meanwhile
         if not directive.restart:
             self._park(AgentStatus.ERROR)
-            self._post.event("stopped", "", reason=directive.reason, error=error)
+            await self._post.event("stopped", "", reason=directive.reason, error=error)
             return
         await asyncio.sleep(directive.delay)
-        self._post.event("restarted", "", error=error, delay=directive.delay)
+        await self._post.event("restarted", "", error=error, delay=directive.delay)
         await self._begin()
 
     def _result(self, tried: Outcome | Crash) -> Result:

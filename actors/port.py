@@ -33,7 +33,7 @@ class Letter(msgspec.Struct, kw_only=True, eq=False):
     message: Message | None = None
     seq: int = 0
     token: str = ""
-    reply: Callable[[Result], None] | None = None
+    reply: Callable[[Result], Coroutine[Any, Any, None]] | None = None
     cancelled: bool = False
 
 
@@ -124,8 +124,8 @@ class Post(Protocol):
     def faulted(self, error: ActoriumError) -> None:
         """Told once when the activation cannot go on: its picture of the ledger is not sure any more."""
 
-    def event(self, kind: str, task_id: str, **data: Any) -> None:
-        """Publish an event of the agent, without waiting."""
+    async def event(self, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of the agent, in order. Delivery: at most once."""
 
 
 class Directive(msgspec.Struct, frozen=True):

@@ -182,6 +182,9 @@ class Connection(Client):
             except (nats_errors.Error, OSError, TimeoutError) as error:
                 log.info("bus.flush_failed", extra={"error": str(error)})
         self._fail_waiting()
+        if not self.is_connected:  # nats-py would write them to a transport that is closed, and fail
+            self._pending.clear()
+            self._pending_data_size = 0
         if self._flush_queue is not None:  # None: the URL was refused before anything was made
             await self.close()
 

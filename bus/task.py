@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from .errors import Failure
+from .errors import Failure, from_failure
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +75,16 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     metrics: Metrics = Metrics(execution_time_ms=0)
     error: str | None = None
     failure: Failure | None = None
+
+    def unwrap(self) -> Any:
+        """The data of a task that did not fail; partial data counts.
+
+        Raises:
+            ActoriumError: It failed: the error it failed with, of its own class where that is known.
+        """
+        if self.status is not Status.FAILURE:
+            return self.data
+        raise from_failure(self.failure or Failure(code="error", message=self.error or "the task failed"))
 
 
 class AgentStatus(StrEnum):

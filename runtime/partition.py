@@ -68,7 +68,7 @@ class PartitionHost:
         self._closed = False
 
     async def consume(self, feed: Feed) -> None:
-        """Deliver what the feed hands over, until it ends; raises Interrupted where it may have missed some."""
+        """Deliver what the feed hands over, until it ends. Raises Interrupted as the feed does."""
         self.feed = feed
         async for delivered in feed:
             self._deliver(delivered)
@@ -77,7 +77,7 @@ class PartitionHost:
         """An ask from this process: no bytes, no server."""
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
 
-        def reply(result: Result) -> None:
+        async def reply(result: Result) -> None:
             if not answer.done():
                 answer.set_result(result)
 
@@ -96,7 +96,7 @@ class PartitionHost:
                 return
             task = read_task(message.payload)
         except BadMessage as error:
-            reply(failure(error))
+            self._tasks.create_task(reply(failure(error)))
             return
         self._offer(
             (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
@@ -209,7 +209,7 @@ class PartitionHost:
             actor.offer(letter)
         except MailboxFull as error:
             if letter.reply is not None:
-                letter.reply(failure(error))
+                self._tasks.create_task(letter.reply(failure(error)))
 
     async def _rise(self, key: Key) -> None:
         """Bring an actor alive for the letters that wait for it; where it cannot be, answer them."""
@@ -228,7 +228,7 @@ class PartitionHost:
 
     async def _raise_again(self, key: Key, error: ActoriumError) -> None:
         """After a storage error: keep the stored letters, tell the askers, and try again."""
-        self._means.office.event(key, "fault", "", error=str(error))
+        await self._means.office.event(key, "fault", "", error=str(error))
         letters = self._rising.get(key, [])
         for letter in [letter for letter in letters if not letter.seq]:
             letters.remove(letter)
@@ -241,7 +241,7 @@ class PartitionHost:
 
     def _refuse(self, letter: Letter, why: str) -> None:
         if letter.reply is not None:
-            letter.reply(failure(NoOwner(f"the agent {why}; try again")))
+            self._tasks.create_task(letter.reply(failure(NoOwner(f"the agent {why}; try again"))))
 
     async def _activate(self, key: Key) -> Activation:
         tenant, agent = key
@@ -258,7 +258,7 @@ class PartitionHost:
     async def _turn_away(self, key: Key, letter: Letter, error: ActorError) -> None:
         """No such agent: an ask is told, a stored task becomes a dead letter and a failed result."""
         if letter.reply is not None:
-            letter.reply(failure(error))
+            await letter.reply(failure(error))
             return
         post = HostPost(self._means.office, self, key)
         await post.bury(letter, error.code, error.message, 0)

@@ -7,7 +7,7 @@ task's id, before the letter is gone: a crash in between publishes it again unde
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any, Protocol
 
 from ..actors.definition import Definition
@@ -17,13 +17,14 @@ from ..bus.claim import check_in, check_out
 from ..bus.codec import encode
 from ..bus.dead_letters import DeadLetters
 from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID
-from ..bus.errors import ActoriumError, BadMessage
+from ..bus.errors import ActoriumError, BadMessage, BusError
 from ..bus.port import Bus, Feed, Message
 from ..bus.task import Event, Result
 from ..storage.errors import Corrupt, NotFound
 from ..storage.port import Blobs
 
 Key = tuple[str, str]  # tenant and agent
+Reply = Callable[[Result], Coroutine[Any, Any, None]]
 Supervise = Callable[[Definition, str], Coroutine[Any, Any, Directive]]
 
 
@@ -71,12 +72,12 @@ class PostOffice:
         """Run something without waiting, owned by the worker."""
         return self._tasks.create_task(work)
 
-    def replier(self, subject: str) -> Callable[[Result], None]:
-        """A function that answers on a reply subject without waiting; it does nothing where there is none."""
+    def replier(self, subject: str) -> Reply:
+        """A function that answers on a reply subject; it does nothing where there is none."""
 
-        def reply(result: Result) -> None:
+        async def reply(result: Result) -> None:
             if subject:
-                self.spawn(self.answer(subject, result, {}))
+                await self.answer(subject, result, {})
 
         return reply
 
@@ -99,7 +100,9 @@ class PostOffice:
             outbox = subjects.public(*key, "outbox")
             await self.bus.store(outbox, payload, headers, msg_id=f"result:{'.'.join(key)}:{letter.task_id}")
 
-    async def bury(self, part: int, key: Key, letter: Letter, reason: str, error: str, attempts: int) -> None:
+    async def bury(
+        self, part: int, key: Key, letter: Letter, *, reason: str, error: str, attempts: int
+    ) -> None:
         """Write a dead letter, once per inbox sequence."""
         message = letter.message or Message(subjects.inbox(part, *key), b"")
         await self._dead.put(
@@ -112,10 +115,11 @@ class PostOffice:
             msg_id=f"dlq:{part}:{letter.seq}",
         )
 
-    def event(self, key: Key, kind: str, task_id: str, **data: Any) -> None:
-        """Publish an event of an agent, without waiting. Delivery: at most once."""
+    async def event(self, key: Key, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of an agent, in order. Delivery: at most once."""
         told = Event(kind=kind, agent=key[1], task=task_id, at_ms=int(time.time() * 1000), data=data)
-        self.spawn(self.bus.publish(subjects.public(*key, "events"), encode(told)))
+        with suppress(BusError):
+            await self.bus.publish(subjects.public(*key, "events"), encode(told))
 
 
 class HostPost:
@@ -138,7 +142,7 @@ class HostPost:
 
     async def wait_owned(self) -> None:
         """Return as soon as this process may act for the agent."""
-        while not self._office.owned():
+        while not self._office.owned():  # noqa: ASYNC110  # a clock says so, not an event
             await asyncio.sleep(0.05)  # a clock says so, not an event
 
     async def fetch(self, letter: Letter) -> Message:
@@ -182,6 +186,6 @@ class HostPost:
         """Have the activation made anew."""
         self._host.faulted(self._key, error)
 
-    def event(self, kind: str, task_id: str, **data: Any) -> None:
-        """Publish an event of the agent, without waiting."""
-        self._office.event(self._key, kind, task_id, **data)
+    async def event(self, kind: str, task_id: str, **data: Any) -> None:
+        """Publish an event of the agent, in order."""
+        await self._office.event(self._key, kind, task_id, **data)

@@ -157,7 +157,11 @@ class NodeSupervisor:
         watched = self._live.pop(slot)
         asyncio.get_running_loop().remove_reader(watched.pidfd)
         os.close(watched.pidfd)
-        log.warning(LogEvent.WORKER_DIED, extra={"fields": {"session": watched.session, "pid": watched.pid}})
+        stopping = self._stopping.is_set()
+        level, event = (
+            (logging.INFO, LogEvent.WORKER_DRAINED) if stopping else (logging.WARNING, LogEvent.WORKER_DIED)
+        )
+        log.log(level, event, extra={"fields": {"session": watched.session, "pid": watched.pid}})
         if not self._live:
             self._empty.set()
         self._ended(slot, watched.session)

@@ -69,7 +69,10 @@ class Lines:
 
     def read(self) -> list[bytes] | None:
         """The lines that came with one read; None where the other side is gone."""
-        data = self.source.recv(65536)
+        try:
+            data = self.source.recv(65536)
+        except OSError:
+            return None
         *lines, self._rest = (self._rest + data).split(b"\n")
         return lines if data else None
 

@@ -142,6 +142,18 @@ async def test_a_replaced_write_without_an_ack_is_no_conflict(js, nats_state) ->
         await nats_state.put("k", b"2", revision=first)
 
 
+async def test_a_repeated_write_does_not_undo_a_later_one(js, nats_state) -> None:
+    """A write whose ack was lost and that somebody replaced meanwhile is not written over theirs again."""
+    js.losses = ["sent"]
+    js.meanwhile = lambda: nats_state.put("k", b"theirs")
+
+    await nats_state.put("k", b"ours")
+
+    entry = await nats_state.get("k")
+    assert entry is not None
+    assert entry.value == b"theirs"
+
+
 async def test_a_deleted_key_leaves_nothing_behind(js, nats_state, unique) -> None:
     """Deleted and ended values do not fill the bucket."""
     for i in range(5):
