@@ -2,19 +2,32 @@
 
     from actorium import Actor, App, Client, Task
 
-Everything a program needs stands here; the folders below are the architecture.
+Everything a program needs stands here; the folders below are the architecture. A name is imported when it is
+first used, so that `actorium --help` and a worker's start pay for nothing they do not need.
 """
 
-from .actors.actor import Actor
-from .actors.context import Context
-from .actors.definition import Definition, Isolation, Options
-from .actors.errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, UnknownAgent
-from .actors.supervision import Policy, Restart, Strategy
-from .actors.supervisor import Supervisor
-from .bus.errors import ActoriumError, BusLost, ConfigError, DeadlineExceeded, Effect, MailboxFull, NoOwner
-from .bus.task import AgentStatus, Artifact, Event, Result, Status, Task
-from .runtime.app import App
-from .runtime.client import Client, Handle
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .actors.actor import Actor
+    from .actors.context import Context
+    from .actors.definition import Definition, Isolation, Options
+    from .actors.errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, UnknownAgent
+    from .actors.supervision import Policy, Restart, Strategy
+    from .actors.supervisor import Supervisor
+    from .bus.errors import (
+        ActoriumError,
+        BusLost,
+        ConfigError,
+        DeadlineExceeded,
+        Effect,
+        MailboxFull,
+        NoOwner,
+    )
+    from .bus.task import AgentStatus, Artifact, Event, Result, Status, Task
+    from .runtime.app import App
+    from .runtime.client import Client, Handle
 
 __all__ = [
     "Actor",
@@ -49,3 +62,29 @@ __all__ = [
     "Task",
     "UnknownAgent",
 ]
+
+_HOMES = {
+    "actors.actor": "Actor",
+    "actors.context": "Context",
+    "actors.definition": "Definition Isolation Options",
+    "actors.errors": "ActorStopped BadTask Cancelled HandlerFailed Reject UnknownAgent",
+    "actors.supervision": "Policy Restart Strategy",
+    "actors.supervisor": "Supervisor",
+    "bus.errors": "ActoriumError BusLost ConfigError DeadlineExceeded Effect MailboxFull NoOwner",
+    "bus.task": "AgentStatus Artifact Event Result Status Task",
+    "runtime.app": "App",
+    "runtime.client": "Client Handle",
+}
+
+if not TYPE_CHECKING:  # a checker reads the imports above, and so still finds a mistyped name
+
+    def __getattr__(name: str) -> object:
+        for home, names in _HOMES.items():
+            if name in names.split():
+                found = getattr(import_module(f".{home}", __name__), name)
+                globals()[name] = found
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -186,26 +186,26 @@ class Activation:
                 if letter is None:
                     break
                 self._current = letter
-                await self._handle(letter)
+                try:
+                    await self._handle(letter)
+                except Interrupt:
+                    await self._keep(letter)
                 self._current = None
                 self.last_activity = self._clock()
-        except Interrupt:
-            self._keep(self._current)
         except ActoriumError as error:
             self.fault = error
             self._post.faulted(error)
         finally:
             self._task = None
 
-    def _keep(self, letter: Letter | None) -> None:
+    async def _keep(self, letter: Letter) -> None:
         """After an attempt that was cut short: a stored letter is first in line again, an ask is told."""
-        self._current = None
-        if letter is not None and letter.seq:
+        name = self.definition.name
+        if letter.seq:
+            await self._ledger.interrupted(letter.seq, letter.task_id, self._ledger.progress.attempts)
             self._mailbox.put_back(letter)
-        elif letter is not None and letter.reply is not None:
-            name = self.definition.name
-            stopped = failure(ActorStopped(f"agent {name!r} was stopped in the middle", agent=name))
-            self._post.spawn(letter.reply(stopped))
+        elif letter.reply is not None:
+            await letter.reply(failure(ActorStopped(f"agent {name!r} was stopped in the middle", agent=name)))
 
     async def _handle(self, letter: Letter) -> None:
         await self._post.wait_owned()

@@ -56,6 +56,10 @@ class ActorLedger:
         """Record that an attempt raised."""
         await self._append(Kind.FAILED, Body(task_id=task_id, attempts=attempt, error=error), seq)
 
+    async def interrupted(self, seq: int, task_id: str, attempt: int) -> None:
+        """Record that an attempt was cut short by a stop: it does not count."""
+        await self._append(Kind.INTERRUPTED, Body(task_id=task_id, attempts=attempt - 1), seq)
+
     async def completed(self, seq: int, task_id: str, result: Result, state: bytes | None) -> None:
         """Record the outcome of a stored task; `state` None: unchanged."""
         done = max(seq, self.progress.done)

@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
     STARTED = "started"  # an attempt, before it runs: what kills the process is counted too
     FAILED = "failed"  # the attempt raised
+    INTERRUPTED = "interrupted"  # the attempt was cut short by a stop, and does not count
     COMPLETED = "completed"  # result and state of a stored task
     BURIED = "buried"  # given up, it is in the dead letters
     ANSWERED = "answered"  # an ask that changed the state
@@ -126,7 +127,7 @@ def apply(progress: Progress, kind: str, in_seq: int, body: Body, sequence: int)
     """Progress after one more record, which stands at a sequence of the ledger's stream."""
     replace = msgspec.structs.replace
     match kind:
-        case Kind.STARTED | Kind.FAILED:
+        case Kind.STARTED | Kind.FAILED | Kind.INTERRUPTED:
             crashed = kind == Kind.STARTED
             return replace(progress, open_seq=in_seq, attempts=body.attempts, crashed=crashed)
         case Kind.COMPLETED | Kind.BURIED | Kind.ANSWERED:

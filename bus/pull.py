@@ -6,6 +6,7 @@ Invariant: a request that may have died without a word (silence, a reconnect, a 
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping
@@ -34,7 +35,7 @@ class Pull:
         self.stream = stream
         self.consumer = consumer
         self._puller = puller
-        self._batch = batch
+        self.batch = batch
         self._buffer: deque[Delivery] = deque()
         self._ready = asyncio.Event()
         self._error: Interrupted | None = None
@@ -58,17 +59,18 @@ class Pull:
                 raise self._error
             if self._buffer:
                 delivery = self._buffer.popleft()
-                await self.refill()
+                if self.hungry:
+                    await self._puller.ask(self)
                 return delivery
             if self._ended:
                 return None
             self._ready.clear()
             await self._ready.wait()
 
-    async def refill(self) -> None:
-        """Ask for the next batch, once the last one is used up."""
-        if self.left == 0 and self.due is None and not self._ended and 2 * len(self._buffer) <= self._batch:
-            await self._puller.ask(self, self._batch)
+    @property
+    def hungry(self) -> bool:
+        """Whether the last batch is used up and the next one has room."""
+        return self.left == 0 and self.due is None and self.live and 2 * len(self._buffer) <= self.batch
 
     def put(self, delivery: Delivery, now: float) -> None:
         """A message has come."""
@@ -88,6 +90,10 @@ class Pull:
         self._ended = True
         self._buffer.clear()
         self._ready.set()
+
+    def is_due(self, now: float) -> bool:
+        """Whether a refused request should be issued again."""
+        return self.due is not None and self.due <= now
 
     @property
     def live(self) -> bool:
@@ -135,18 +141,18 @@ class Puller:
         token = f"{consumer}-{self._next_id}"
         self._by_token[token] = self._by_consumer[stream, consumer] = pull
         self._tokens[pull] = token
-        await self.ask(pull, batch)
+        await self.ask(pull)
         return pull
 
-    async def ask(self, pull: Pull, batch: int) -> None:
+    async def ask(self, pull: Pull) -> None:
         """Issue a request. One that cannot be sent now is sent by the sweep or after the reconnect."""
         token = self._tokens.get(pull)
         if token is None or not pull.live:
             return
         pull.serial += 1
-        pull.left, pull.due, pull.heard = batch, None, _now()
+        pull.left, pull.due, pull.heard = pull.batch, None, _now()
         body = {
-            "batch": batch,
+            "batch": pull.batch,
             "expires": int(self._expires * 1e9),
             "idle_heartbeat": int(self._heartbeat * 1e9),
         }
@@ -209,7 +215,8 @@ class Puller:
         _, _, times, seq, order = parsed
         message = Message(msg.subject, msg.data, msg.headers)
         pull.put(Delivery(seq, order, times, msg.reply, message), _now())
-        await pull.refill()
+        if pull.hungry:
+            await self.ask(pull)
 
     async def _status(self, token: str, headers: Mapping[str, str]) -> None:
         name, _, serial = token.rpartition("-")
@@ -222,7 +229,8 @@ class Puller:
                 pull.refused = 0
             case Next.AGAIN:
                 pull.left = pull.refused = 0
-                await pull.refill()
+                if pull.hungry:
+                    await self.ask(pull)
             case Next.LATER:
                 log.info("bus.pull_refused", extra={"consumer": pull.consumer, "status": dict(headers)})
                 self._postpone(pull)
@@ -240,18 +248,17 @@ class Puller:
         while True:
             now = _now()
             async with asyncio.TaskGroup() as group:
-                for pull in list(self._by_token.values()):
+                for pull in [one for one in self._by_token.values() if one.live]:
                     silent = pull.left > 0 and now - pull.heard > 2 * self._heartbeat
-                    if pull.live and (silent or (pull.due is not None and pull.due <= now)):
+                    if silent or pull.is_due(now):
                         group.create_task(self._revive(pull, suspect=silent or pull.refused > 1))
-            dues = [pull.due for pull in self._by_token.values() if pull.due is not None and pull.live]
-            wait = min([self._heartbeat / 2, *(max(0.005, due - _now()) for due in dues)])
             self._wake.clear()
-            try:
-                async with asyncio.timeout(wait):
+            dues = [
+                pull.due - _now() for pull in self._by_token.values() if pull.live and pull.due is not None
+            ]
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(0.005, min([self._heartbeat / 2, *dues]))):
                     await self._wake.wait()
-            except TimeoutError:
-                continue
 
     def _swept(self, sweeper: asyncio.Task[None]) -> None:
         if not sweeper.cancelled():  # our bug: without the sweep nobody would notice a silent server
@@ -265,7 +272,8 @@ class Puller:
             pull.end()
             return
         pull.left, pull.due = 0, None
-        await pull.refill()
+        if pull.hungry:
+            await self.ask(pull)
 
     async def _is_gone(self, pull: Pull) -> bool:
         """Whether the server says that the consumer is not there: 2.9.10 is silent about it."""

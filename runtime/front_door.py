@@ -5,7 +5,6 @@ responsible for stored tasks where the server's own mappings place them. Invaria
 within its deadline, by a result or by a typed error.
 """
 
-import asyncio
 import secrets
 import time
 
@@ -13,14 +12,15 @@ import msgspec
 
 from ..actors.outcome import failure
 from ..bus import subjects
-from ..bus.claim import check_in, check_out
-from ..bus.codec import encode, read_task
-from ..bus.envelope import BLOB, read_envelope
+from ..bus.claim import check_out
+from ..bus.codec import read_task
+from ..bus.envelope import read_envelope
 from ..bus.errors import ActoriumError, ConfigError
 from ..bus.port import Message, Subscription
 from ..bus.task import Result
 from .courier import BusCourier
 from .namespace import Namespace
+from .post import PostOffice
 
 QUEUE = "asks"
 PATIENCE = 4.0  # seconds an ask without a deadline is given; the usual client waits five
@@ -32,13 +32,13 @@ class FrontDoor:
     Args:
         names: The namespace.
         courier: Reaches the owners.
-        tasks: Owns the asks that are under way.
+        office: Sends the answers.
     """
 
-    def __init__(self, names: Namespace, courier: BusCourier, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, names: Namespace, courier: BusCourier, office: PostOffice) -> None:
         self._names = names
         self._courier = courier
-        self._tasks = tasks
+        self._office = office
         self._open: list[Subscription] = []
 
     async def open(self) -> None:
@@ -54,15 +54,14 @@ class FrontDoor:
 
     def _asked(self, message: Message) -> None:
         if message.reply:
-            self._tasks.create_task(self._answer(message))
+            self._office.spawn(self._answer(message))
 
     async def _answer(self, message: Message) -> None:
         try:
             result = await self._ask(message)
         except ActoriumError as error:
             result = failure(error)
-        payload, blob = await check_in(self._names.blobs, encode(result))
-        await self._names.bus.publish(message.reply, payload, {BLOB: blob} if blob else None)
+        await self._office.answer(message.reply, result, {})
 
     async def _ask(self, message: Message) -> Result:
         found = subjects.parse_public(message.subject)

@@ -157,7 +157,7 @@ class Holder:
             revision = await self._leases.put_owner(claim.part, owner, revision=claim.revision)
         except (Conflict, StoreUnavailable):
             return
-        host = PartitionHost(claim.part, claim.epoch, self._means, self._tasks)
+        host = PartitionHost(claim.part, claim.epoch, self._means)
         holding = Holding(claim.epoch, revision, host)
         self._held[claim.part] = holding
         holding.task = self._tasks.create_task(self._hold(claim.part, holding))
@@ -177,8 +177,8 @@ class Holder:
                     break
                 except Interrupted:
                     await self._next_epoch(part, holding)
-        except (Superseded, Conflict, StorageError):
-            pass  # somebody else owns it now
+        except (BusError, StorageError):
+            pass  # somebody else owns it now, or the next look finds it free
         finally:
             if control is not None:
                 await control.close()
@@ -236,4 +236,5 @@ class Holder:
         for host in self._hosts.values():
             if host.feed is not None:
                 for token in host.overdue():
-                    await host.feed.working(token)
+                    with suppress(BusError):
+                        await host.feed.working(token)

@@ -25,7 +25,7 @@ from .namespace import Namespace
 from .registry import Registry
 from .reports import Reporter
 from .spec import WorkerSpec
-from .worker import Worker
+from .worker import hosting
 
 LEASE = 3600.0  # seconds: nobody else judges
 
@@ -60,14 +60,11 @@ async def in_memory(app: App, world: MemoryWorld | None = None) -> AsyncIterator
     await world.leases.put_session(session, revision=0)
     spec = WorkerSpec(session=session.id, node=session.node, settings=Settings(), lease=LEASE)
     try:
-        async with asyncio.TaskGroup() as tasks:
-            worker = Worker(spec, names, lambda: True, Reporter("", session.id), tasks)
-            running = tasks.create_task(worker.run())
+        async with hosting(spec, names, lambda: True, Reporter("", session.id)) as worker:
             await worker.holder.settled.wait()
             async with Client.over(world.connect()) as client:
                 yield client
             await worker.drain(5.0)
-            running.cancel()
     finally:
         await world.leases.end_session(session.id)
         await names.close()

@@ -114,14 +114,14 @@ def plan(
             if ranked[0] != me and moves > 0:
                 moves -= 1
                 actions.append(Release(part))
-        elif me in ranked and _free_for(view, part, now) >= ranked.index(me) * RANK_DELAY:
+        elif me in ranked and _free_for(view, part, me, now) >= ranked.index(me) * RANK_DELAY:
             owner = view.owners.get(part)
             epoch, revision = (owner.owner.epoch, owner.revision) if owner else (0, 0)
             actions.append(Claim(part, epoch + 1, revision))
     return actions
 
 
-def _free_for(view: View, part: int, now: float) -> float:
+def _free_for(view: View, part: int, me: str, now: float) -> float:
     """Seconds since a partition is free; negative while a living session owns it.
 
     One that was never owned, handed back or held by a session that was ended is free for its first candidate
@@ -130,6 +130,8 @@ def _free_for(view: View, part: int, now: float) -> float:
     seen = view.owners.get(part)
     if seen is None or not seen.owner.session or seen.owner.session not in view.sessions:
         return 0.0
+    if seen.owner.session == me:
+        return 0.0 if view.dead_for(me, now) < 0 else -1.0  # ours, and dropped after an error
     return view.dead_for(seen.owner.session, now)
 
 

@@ -23,14 +23,17 @@ from ..bus import subjects
 from ..bus.claim import check_out
 from ..bus.codec import read_task
 from ..bus.envelope import BLOB, Envelope, read_envelope
-from ..bus.errors import ActoriumError, BadMessage, MailboxFull, NoOwner
+from ..bus.errors import ActoriumError, BadMessage, BusError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
+from ..storage.errors import StorageError
 from ..storage.port import Blobs, Ledger
 from .post import HostPost, Key, PostOffice
 from .registry import Registry
 
 Behaviours = Callable[[Definition], Behaviour]
+RISING_BOUND = 1000  # asks that may wait for an actor that is being brought alive
+RETRY = 0.2  # seconds between two tries while the storage does not answer
 HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
 
 
@@ -53,16 +56,15 @@ class PartitionHost:
         part: The partition.
         epoch: The epoch it is owned in.
         means: What it works with.
-        tasks: Where activations are brought up; ends with the worker.
     """
 
-    def __init__(self, part: int, epoch: int, means: Means, tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, part: int, epoch: int, means: Means) -> None:
         self.part = part
         self.epoch = epoch
         self.feed: Feed | None = None
         self.live: dict[Key, Activation] = {}
         self._means = means
-        self._tasks = tasks
+        self._office = means.office
         self._held: dict[int, Letter] = {}
         self._rising: dict[Key, list[Letter]] = {}
         self._closed = False
@@ -88,15 +90,15 @@ class PartitionHost:
     def asked(self, message: Message) -> None:
         """An ask from the bus; anything that is wrong with it is answered at once."""
         _, tenant, agent = subjects.split_internal(message.subject)
-        reply = self._means.office.replier(message.reply)
+        reply = self._office.replier(message.reply)
         try:
             envelope = read_envelope(message.headers, self._means.clock())
             if envelope.blob:
-                self._tasks.create_task(self._asked_large(message, envelope))
+                self._office.spawn(self._asked_large(message, envelope))
                 return
             task = read_task(message.payload)
         except BadMessage as error:
-            self._tasks.create_task(reply(failure(error)))
+            self._office.spawn(reply(failure(error)))
             return
         self._offer(
             (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
@@ -107,7 +109,7 @@ class PartitionHost:
         for key, actor in list(self.live.items()):
             busy = actor.waiting or actor.current_task or actor.status in PARKED
             if not busy and now - actor.last_activity > actor.definition.options.idle:
-                self._tasks.create_task(self.let_go(key))
+                self._office.spawn(self.let_go(key))
 
     def overdue(self) -> list[str]:
         """Tokens of stored letters that are still held, to be renewed with the server."""
@@ -119,17 +121,20 @@ class PartitionHost:
         if self.feed is not None:
             await self.feed.close()
         waiting = await asyncio.gather(*(actor.retire() for actor in self.live.values()))
-        self.live.clear()
-        for letter in (letter for letters in waiting for letter in letters if letter.reply is not None):
-            self._refuse(letter, "is moving to another worker")
+        self._leave([letter for letters in waiting for letter in letters])
 
     def abandon(self) -> None:
         """Stop at once: the partition is somebody else's. Nothing is settled any more."""
         self._closed = True
-        for actor in self.live.values():
-            actor.abandon()
-        self.live.clear()
+        self._leave([letter for actor in self.live.values() for letter in actor.abandon()])
         self._held.clear()
+
+    def _leave(self, letters: list[Letter]) -> None:
+        """Nobody is alive here any more: who asks is told, what is stored waits for the next owner."""
+        self.live.clear()
+        for letter in [*letters, *(letter for waiting in self._rising.values() for letter in waiting)]:
+            self._refuse(letter, "is moving to another worker")
+        self._rising.clear()
 
     def cancel(self, key: Key, task_id: str) -> bool:
         """Cancel a task that waits or runs here; False where there is none of that id."""
@@ -146,7 +151,7 @@ class PartitionHost:
         """Bring an actor alive without a letter."""
         if key not in self.live and key not in self._rising:
             self._rising[key] = []
-            self._tasks.create_task(self._rise(key))
+            self._office.spawn(self._rise(key))
 
     def release(self, letter: Letter) -> None:
         """A stored letter was acknowledged: it is not held any more."""
@@ -158,7 +163,7 @@ class PartitionHost:
         if actor is None or self._closed:
             return
         self._rising.setdefault(key, []).extend(actor.abandon())
-        self._tasks.create_task(self._raise_again(key, error))
+        self._office.spawn(self._raise_again(key, error))
 
     async def let_go(self, key: Key) -> None:
         """Let a live actor go when it has finished what is in hand; its next letter brings it back."""
@@ -177,30 +182,39 @@ class PartitionHost:
         if held is not None:
             held.token = delivered.token
             return
-        message = delivered.message
+        message, seq = delivered.message, delivered.seq
         _, tenant, agent = subjects.split_internal(message.subject)
-        try:
-            envelope = read_envelope(message.headers, self._means.clock())
-        except BadMessage:
-            envelope = Envelope()  # the body says no more: it is read, and buried, in the actor's turn
-            message = Message(message.subject, b"", message.headers)
-        task_id = envelope.task_id or f"seq-{delivered.seq}"
         letter = Letter(
-            envelope=envelope, task_id=task_id, message=message, seq=delivered.seq, token=delivered.token
+            envelope=Envelope(), task_id=f"seq-{seq}", message=message, seq=seq, token=delivered.token
         )
-        self._held[delivered.seq] = letter
+        self._held[seq] = letter
+        try:
+            letter.envelope = read_envelope(message.headers, self._means.clock())
+        except BadMessage as error:
+            self._office.spawn(self._turn_away((tenant, agent), letter, error))
+            return
+        letter.task_id = letter.envelope.task_id or letter.task_id
         self._offer((tenant, agent), letter)
 
     def _offer(self, key: Key, letter: Letter) -> None:
         rising = self._rising.get(key)
         actor = self.live.get(key)
-        if rising is not None:
-            rising.append(letter)
+        if self._closed:
+            self._refuse(letter, "is moving to another worker")
+        elif rising is not None:
+            self._wait(rising, letter)
         elif actor is None:
             self._rising[key] = [letter]
-            self._tasks.create_task(self._rise(key))
+            self._office.spawn(self._rise(key))
         else:
             self._hand_over(actor, letter)
+
+    def _wait(self, rising: list[Letter], letter: Letter) -> None:
+        if letter.reply is not None and len(rising) >= RISING_BOUND:
+            full = MailboxFull(f"{RISING_BOUND} messages wait for the agent to start")
+            self._office.spawn(letter.reply(failure(full)))
+        else:
+            rising.append(letter)
 
     def _hand_over(self, actor: Activation, letter: Letter) -> None:
         if letter.seq and actor.waiting >= HELD_IN_MEMORY:
@@ -209,7 +223,7 @@ class PartitionHost:
             actor.offer(letter)
         except MailboxFull as error:
             if letter.reply is not None:
-                self._tasks.create_task(letter.reply(failure(error)))
+                self._office.spawn(letter.reply(failure(error)))
 
     async def _rise(self, key: Key) -> None:
         """Bring an actor alive for the letters that wait for it; where it cannot be, answer them."""
@@ -222,26 +236,27 @@ class PartitionHost:
         except ActoriumError as error:
             await self._raise_again(key, error)
             return
+        if self._closed:
+            actor.abandon()
+            return
         self.live[key] = actor
         for letter in self._rising.pop(key, []):
             self._hand_over(actor, letter)
 
     async def _raise_again(self, key: Key, error: ActoriumError) -> None:
         """After a storage error: keep the stored letters, tell the askers, and try again."""
-        await self._means.office.event(key, "fault", "", error=str(error))
+        await self._office.event(key, "fault", "", error=str(error))
         letters = self._rising.get(key, [])
         for letter in [letter for letter in letters if not letter.seq]:
             letters.remove(letter)
             self._refuse(letter, f"is being recovered: {error}")
-        if self._closed or not self._means.office.owned():
-            self._rising.pop(key, None)
-            return
-        await asyncio.sleep(0.2)
-        await self._rise(key)
+        await asyncio.sleep(RETRY)
+        if not self._closed:
+            self._office.spawn(self._rise(key))
 
     def _refuse(self, letter: Letter, why: str) -> None:
         if letter.reply is not None:
-            self._tasks.create_task(letter.reply(failure(NoOwner(f"the agent {why}; try again"))))
+            self._office.spawn(letter.reply(failure(NoOwner(f"the agent {why}; try again"))))
 
     async def _activate(self, key: Key) -> Activation:
         tenant, agent = key
@@ -255,17 +270,26 @@ class PartitionHost:
         await actor.start()
         return actor
 
-    async def _turn_away(self, key: Key, letter: Letter, error: ActorError) -> None:
-        """No such agent: an ask is told, a stored task becomes a dead letter and a failed result."""
+    async def _turn_away(self, key: Key, letter: Letter, error: ActoriumError) -> None:
+        """No actor can read it: an ask is told, a stored task becomes a dead letter and a failed result."""
         if letter.reply is not None:
             await letter.reply(failure(error))
             return
-        post = HostPost(self._means.office, self, key)
-        await post.bury(letter, error.code, error.message, 0)
-        await post.settle(letter, failure(error))
+        post = HostPost(self._office, self, key)
+        while not self._closed:
+            try:
+                await post.bury(letter, error.code, error.message, 0)
+                await post.settle(letter, failure(error))
+                return
+            except (BusError, StorageError):
+                await asyncio.sleep(RETRY)
 
     async def _asked_large(self, message: Message, envelope: Envelope) -> None:
-        payload = await check_out(self._means.blobs, message.payload, envelope.blob)
+        try:
+            payload = await check_out(self._means.blobs, message.payload, envelope.blob)
+        except ActoriumError as error:
+            await self._office.replier(message.reply)(failure(error))
+            return
         self.asked(Message(message.subject, payload, _without_blob(message), message.reply))
 
 

@@ -5,6 +5,7 @@ task's id, before the letter is gone: a crash in between publishes it again unde
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
@@ -22,6 +23,9 @@ from ..bus.port import Bus, Feed, Message
 from ..bus.task import Event, Result
 from ..storage.errors import Corrupt, NotFound
 from ..storage.port import Blobs
+from .telemetry import LogEvent
+
+log = logging.getLogger("actorium.worker")
 
 Key = tuple[str, str]  # tenant and agent
 Reply = Callable[[Result], Coroutine[Any, Any, None]]
@@ -69,8 +73,8 @@ class PostOffice:
         self._tasks = tasks
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something without waiting, owned by the worker."""
-        return self._tasks.create_task(work)
+        """Run something without waiting, owned by the worker; its errors are answered or logged, not ours."""
+        return self._tasks.create_task(_logged(work))
 
     def replier(self, subject: str) -> Reply:
         """A function that answers on a reply subject; it does nothing where there is none."""
@@ -189,3 +193,11 @@ class HostPost:
     async def event(self, kind: str, task_id: str, **data: Any) -> None:
         """Publish an event of the agent, in order."""
         await self._office.event(self._key, kind, task_id, **data)
+
+
+async def _logged(work: Coroutine[Any, Any, None]) -> None:
+    """An answer that could not be sent is no reason to end a worker; a bug of ours is, and passes."""
+    try:
+        await work
+    except ActoriumError as error:
+        log.warning(LogEvent.NOT_SENT, extra={"fields": {"code": error.code, "error": error.message}})

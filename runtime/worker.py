@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
@@ -60,19 +61,35 @@ async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int
     names = await connect(spec.settings, f"worker {spec.session}")
     await lease.open()
     try:
-        async with asyncio.TaskGroup() as tasks:
-            worker = Worker(spec, names, lease.held, reporter, tasks)
-            running = tasks.create_task(worker.run())
+        async with hosting(spec, names, lease.held, reporter) as worker:
             await _first(stop.wait(), lost.wait())
             if not lost.is_set():
                 lease.drain()
                 await worker.drain(spec.settings.drain)
-            worker.abandon()
-            running.cancel()
     finally:
         await lease.close()
         await names.close()
     return LOST if lost.is_set() else 0
+
+
+class Finished(Exception):  # noqa: N818  # a signal: it ends every task of a worker
+    """Raised inside a worker's task group when the worker is done."""
+
+
+@asynccontextmanager
+async def hosting(
+    spec: WorkerSpec, names: Namespace, owned: Callable[[], bool], reporter: Reporter
+) -> AsyncIterator["Worker"]:
+    """A worker that serves until the block ends; what it still has in hand then is given up."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            worker = Worker(spec, names, owned, reporter, tasks)
+            tasks.create_task(worker.run())
+            yield worker
+            worker.abandon()
+            raise Finished
+    except* Finished:
+        pass
 
 
 class Worker:
@@ -106,7 +123,7 @@ class Worker:
             peers=spec.peers,
             tasks=tasks,
         )
-        self.door = FrontDoor(names, self.courier, tasks)
+        self.door = FrontDoor(names, self.courier, office)
 
     async def run(self) -> None:
         """Serve until cancelled."""

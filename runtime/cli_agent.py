@@ -1,0 +1,133 @@
+"""Agent: list, show, spawn, stop and restart agents, and ask what they are doing."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli_answer import Answer, columns
+from .cli_connection import agent_argument, command, connected, must_exist
+
+if TYPE_CHECKING:
+    from ..actors.definition import Definition
+    from .client import Client
+
+
+@click.group(short_help="List, spawn, stop and restart agents.")
+def agent() -> None:
+    """Agents: what is defined, what it is doing, and how to change that."""
+
+
+@command(agent, name="ls")
+def list_agents(answer: Answer) -> None:
+    """List every agent that is defined."""
+    found = connected(answer, lambda client: client.agents())
+    rows = [(d.name, d.kind, d.options.isolation.value, _switch(d), d.description) for d in found]
+    if not found:
+        answer.note("there are no agents: actorium dev app.py, or actorium agent spawn")
+    answer.data(
+        [_shown(d) for d in found],
+        columns([("AGENT", "KIND", "ISOLATION", "SWITCH", "DESCRIPTION"), *rows]) if rows else "",
+    )
+
+
+@command(agent)
+@agent_argument
+def show(answer: Answer, agent: str) -> None:
+    """Show how an agent is defined."""
+
+    async def find(client: "Client") -> "Definition":
+        from ..bus.subjects import DEFAULT_TENANT
+
+        return await client.names.registry.find(DEFAULT_TENANT, agent)
+
+    definition = connected(answer, find)
+    answer.data(_shown(definition), _lines(_shown(definition)))
+
+
+@command(agent)
+@click.argument("name")
+@click.argument("kind")
+@click.option("--config-json", default="{}", metavar="JSON", help="Keyword arguments of the class.")
+@click.option("--isolation", type=click.Choice(["shared", "process"]), default="shared", show_default=True)
+@click.option("--description", default="", help="For people.")
+def spawn(answer: Answer, name: str, kind: str, config_json: str, isolation: str, description: str) -> None:
+    """Define the agent NAME of the class KIND (`module:Class`), or change its definition.
+
+    It comes alive with its first message, on a worker whose program has the class.
+    """
+    import msgspec
+
+    from ..actors.definition import Definition, Isolation, Options
+    from ..bus.errors import ConfigError
+    from ..bus.subjects import agent_id
+
+    try:
+        definition = Definition(
+            name=agent_id(name),
+            kind=kind,
+            config=msgspec.json.decode(config_json, type=dict[str, Any]),
+            options=Options(isolation=Isolation(isolation)),
+            description=description,
+        )
+    except ConfigError as error:
+        raise click.UsageError(error.message) from error
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"--config-json must be a JSON object: {error}") from error
+    if ":" not in kind:
+        raise click.UsageError(f"KIND {kind!r} must be `module:Class`")
+    connected(answer, lambda client: client.spawn(definition))
+    answer.data(_shown(definition), f"{name} is {kind}")
+
+
+@command(agent)
+@agent_argument
+def status(answer: Answer, agent: str) -> None:
+    """What an agent is doing, and what it did since it came alive."""
+    told = connected(answer, lambda client: _told(client, agent, "status"))
+    answer.data(told, _lines(told))
+
+
+@command(agent)
+@agent_argument
+def stop(answer: Answer, agent: str) -> None:
+    """Stop an agent: it refuses asks and keeps stored tasks, until it is restarted."""
+    told = connected(answer, lambda client: _told(client, agent, "stop"))
+    answer.data(told, f"{agent} is {told['status']}")
+
+
+@command(agent)
+@agent_argument
+def restart(answer: Answer, agent: str) -> None:
+    """Restart an agent, also a stopped one; it goes on from its ledger."""
+    told = connected(answer, lambda client: _told(client, agent, "restart"))
+    answer.data(told, f"{agent} is {told['status']}")
+
+
+async def _told(client: "Client", agent: str, verb: str) -> dict[str, Any]:
+    await must_exist(client, agent)
+    return await client.courier.command(agent, verb)
+
+
+def _switch(definition: "Definition") -> str:
+    return "stopped" if definition.stopped else "on"
+
+
+def _shown(definition: "Definition") -> dict[str, Any]:
+    """A definition with what its defaults leave out."""
+    import msgspec
+
+    told: dict[str, Any] = {"name": definition.name, "kind": definition.kind}
+    return (
+        told
+        | {"isolation": definition.options.isolation.value, "stopped": definition.stopped}
+        | msgspec.to_builtins(definition)
+    )
+
+
+def _lines(told: dict[str, Any]) -> str:
+    import msgspec
+
+    def cell(value: Any) -> str:
+        return value if isinstance(value, str) else msgspec.json.encode(value).decode()
+
+    return columns([(name, cell(value)) for name, value in told.items()])

@@ -1,0 +1,108 @@
+"""Answer: what a command says and how it ends: data on stdout, everything else on stderr, an exit status.
+
+Not responsible for how data looks as text: each command knows its own. Invariant: with `--json` stdout holds
+JSON and nothing else, one value a line, also when the command fails.
+"""
+
+import json
+import sys
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ..bus.errors import ActoriumError
+
+
+class Exit(IntEnum):
+    """How a command ended, for scripts."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    DENIED = 4
+    TIMEOUT = 5
+    INTERRUPTED = 130
+
+
+_STATUS = {
+    "usage": Exit.USAGE,
+    "unknown_agent": Exit.NOT_FOUND,
+    "unknown_kind": Exit.NOT_FOUND,
+    "not_found": Exit.NOT_FOUND,
+    "denied": Exit.DENIED,
+    "over_budget": Exit.DENIED,
+    "deadline_exceeded": Exit.TIMEOUT,
+    "no_owner": Exit.TIMEOUT,
+}
+
+
+def exit_status(code: str) -> Exit:
+    """The exit status for the code of an error."""
+    return _STATUS.get(code, Exit.FAILED)
+
+
+class Answer:
+    """Where one command writes, and what was told about it on the command line.
+
+    Attributes:
+        as_json: JSON instead of text.
+        url: The NATS to use; empty: NATS_URL, else the embedded server.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json
+        self.url = ""
+
+    def data(self, value: Any, text: str) -> None:
+        """The result, or one element of a stream of them.
+
+        Args:
+            value: As JSON: Structs, lists and plain values.
+            text: The same for people.
+        """
+        if self.as_json:
+            import msgspec
+
+            text = msgspec.json.encode(value).decode()
+        sys.stdout.write(f"{text}\n" if text else "")
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """Progress, for people."""
+        if not self.as_json:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+
+    def failed(self, error: "ActoriumError") -> Exit:
+        """Say what went wrong; the exit status for it."""
+        import msgspec
+
+        failure = error.failure()
+        return self._failed(failure.message, msgspec.to_builtins(failure))
+
+    def misused(self, message: str) -> Exit:
+        """Say that the command line cannot be understood."""
+        return self._failed(message, {"code": "usage", "message": message})
+
+    def _failed(self, message: str, failure: dict[str, Any]) -> Exit:
+        sys.stderr.write(f"error: {message}\n")
+        if self.as_json:
+            sys.stdout.write(json.dumps({"error": failure}, separators=(",", ":")) + "\n")
+            sys.stdout.flush()
+        return exit_status(failure["code"])
+
+
+def columns(rows: list[tuple[str, ...]]) -> str:
+    """Rows as text, each column as wide as its widest cell."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def end(status: Exit) -> None:
+    """End the command with a status; nothing where all is well."""
+    if status is not Exit.OK:
+        raise click.exceptions.Exit(status)

@@ -1,0 +1,111 @@
+"""Connection: how a command reaches the agents, and the options that every command has.
+
+Not responsible for exit statuses (`cli_answer.py`). Invariant: an unknown agent is told with the name that was
+probably meant, whichever call found it out.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from .cli_answer import Answer
+
+if TYPE_CHECKING:
+    from ..actors.errors import UnknownAgent
+    from .client import Client
+    from .config import Settings
+
+T = TypeVar("T")
+FEW = 20  # names that are listed in an error; of more only the nearest one is told
+
+
+def _to_answer(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value and parameter.name:
+        setattr(context.find_object(Answer), parameter.name, value)
+
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, expose_value=False, callback=_to_answer, help="JSON on stdout."
+)
+nats_url = click.option(
+    "--nats",
+    "url",
+    metavar="URL",
+    expose_value=False,
+    callback=_to_answer,
+    help="The NATS server, instead of NATS_URL.",
+)
+agent_argument = click.argument("agent", metavar="AGENT")
+
+
+def command(group: click.Group, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
+    """Make a function a command of a group that takes an Answer and talks to agents."""
+
+    def made(function: Callable[..., None]) -> click.Command:
+        return group.command(**options)(as_json(nats_url(click.pass_obj(function))))
+
+    return made
+
+
+def settings_of(answer: Answer, **flags: Any) -> "Settings":
+    """The settings of a client command: logs only what is wrong."""
+    from .config import load_settings
+
+    return load_settings(flags={"nats.url": answer.url or None, "log_level": "warning", **flags})
+
+
+def connected(answer: Answer, work: "Callable[[Client], Awaitable[T]]") -> T:
+    """Run something with an open client.
+
+    Cancellation: Ctrl-C ends the wait; what was stored stays stored.
+
+    Raises:
+        ActoriumError: As `work`; UnknownAgent with the nearest name there is.
+    """
+    from .client import Client
+    from .telemetry import set_up_logs
+
+    settings = settings_of(answer)
+    set_up_logs(settings)
+
+    async def run() -> T:
+        async with Client(settings=settings) as client:
+            return await _guided(client, work)
+
+    return asyncio.run(run())
+
+
+async def _guided(client: "Client", work: "Callable[[Client], Awaitable[T]]") -> T:
+    from ..actors.errors import UnknownAgent
+
+    try:
+        return await work(client)
+    except UnknownAgent as error:
+        raise await _nearest(client, error) from error
+
+
+async def _nearest(client: "Client", error: "UnknownAgent") -> "UnknownAgent":
+    from ..actors.errors import UnknownAgent
+    from .config import nearest
+
+    asked = error.fields.get("agent", "")
+    names = [definition.name for definition in await client.agents()]
+    if not asked or asked in names:
+        return error
+    hint = nearest(asked, names)
+    if hint.startswith(";") and len(names) > FEW:
+        hint = f"; `actorium agent ls` shows the {len(names)} there are"
+    return UnknownAgent(f"there is no agent {asked!r}{hint}", agent=asked)
+
+
+async def must_exist(client: "Client", agent: str) -> None:
+    """Find a mistyped name before anything is sent.
+
+    Raises:
+        UnknownAgent: There is no such agent.
+    """
+    from ..bus.subjects import DEFAULT_TENANT
+
+    await client.names.registry.find(DEFAULT_TENANT, agent)

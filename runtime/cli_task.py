@@ -1,0 +1,107 @@
+"""Task: give agents work, stored (`task send`) or as a question (`ask`), and tell how it ended."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .cli_answer import Answer, Exit, end
+from .cli_connection import agent_argument, command, connected, must_exist
+
+if TYPE_CHECKING:
+    from ..bus.task import Result, Task
+    from .client import Client
+
+_text = click.argument("text", required=False)
+_file = click.option(
+    "--json-file", "file", metavar="FILE", help="A Task, or its spec, as JSON; - reads stdin."
+)
+
+
+@click.group(short_help="Store tasks for agents.")
+def task() -> None:
+    """Tasks: stored work that survives everything and ends in exactly one result."""
+
+
+@command(task)
+@agent_argument
+@_text
+@_file
+@click.option("--wait", is_flag=True, help="Wait for the result and print it.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; no end without.")
+@click.option("--task-id", metavar="ID", help="The same id twice is the same task.")
+def send(
+    answer: Answer,
+    agent: str,
+    text: str | None,
+    file: str | None,
+    wait: bool,
+    timeout: float | None,
+    task_id: str | None,
+) -> None:
+    """Store a task for AGENT: TEXT, which may be a Task as JSON, or --json-file.
+
+    With --wait it ends 1 where the task failed. After Ctrl-C or a timeout the task goes on; the same command
+    with its --task-id waits again.
+    """
+    order = _order(text, file)
+
+    async def sent(client: "Client") -> "Result | None":
+        await must_exist(client, agent)
+        handle = await client.tell(agent, order, task_id=task_id)
+        if not (wait or timeout):
+            answer.data({"task_id": handle.id, "agent": agent}, handle.id)
+            return None
+        answer.note(f"task {handle.id} is stored, waiting for its result")
+        return await handle.result(timeout=timeout)
+
+    result = connected(answer, sent)
+    if result is not None:
+        _tell(answer, result)
+
+
+@click.command(short_help="Ask an agent and print its answer.")
+def ask() -> None:
+    """Stands for the command below, which is made with the same options as the others."""
+
+
+def _order(text: str | None, file: str | None) -> "Task":
+    """The task of a command line, read as a message with the same body would be."""
+    from ..bus.codec import read_task
+    from ..bus.errors import BadMessage
+
+    if (text is None) == (file is None):
+        raise click.UsageError("give the task as TEXT or with --json-file")
+    try:
+        return read_task(text.encode() if text is not None else _read(str(file)))
+    except BadMessage as error:
+        raise click.UsageError(f"{file or 'TEXT'}: {error.message}") from error
+
+
+def _read(file: str) -> bytes:
+    import msgspec
+
+    try:
+        body = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        msgspec.json.decode(body, type=msgspec.Raw)
+    except OSError as error:
+        raise click.UsageError(f"cannot read {file}: {error.strerror}") from error
+    except msgspec.DecodeError as error:
+        raise click.UsageError(f"{file} is no JSON: {error}") from error
+    return body
+
+
+def _tell(answer: Answer, result: "Result") -> None:
+    answer.data(result, _plain(result.data))
+    if result.error:
+        answer.note(f"{result.status}: {result.error}")
+    end(Exit.FAILED if result.status == "failure" else Exit.OK)
+
+
+def _plain(data: Any) -> str:
+    import msgspec
+
+    if isinstance(data, str) or data is None:
+        return data or ""
+    return msgspec.json.format(msgspec.json.encode(data)).decode()
