@@ -69,13 +69,12 @@ class App:
             return
         from .dev import run_program
 
-        script: str | None = getattr(sys.modules["__main__"], "__file__", None)
-        if not (self.source or script):
-            raise ConfigError(
-                "this program has no file for workers to load: write it to one, or pass source="
-            )
+        script: str = getattr(sys.modules["__main__"], "__file__", None) or ""
+        source = self.source or (str(Path(script).resolve()) if script else "")
+        if not source:
+            raise ConfigError("this program has no file for workers to load: pass source=")
         self.check()
-        run_program(self.definitions, self.source or str(Path(script).resolve()))
+        run_program(self.definitions, source)
 
 
 def load_app(source: str) -> App:

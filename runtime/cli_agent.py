@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .cli_answer import Answer, columns
-from .cli_connection import agent_argument, command, connected, must_exist
+from .cli_connection import agent_argument, common, connected, must_exist
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
@@ -17,7 +17,8 @@ def agent() -> None:
     """Agents: what is defined, what it is doing, and how to change that."""
 
 
-@command(agent, name="ls")
+@agent.command(name="ls")
+@common
 def list_agents(answer: Answer) -> None:
     """List every agent that is defined."""
     found = connected(answer, lambda client: client.agents())
@@ -30,7 +31,8 @@ def list_agents(answer: Answer) -> None:
     )
 
 
-@command(agent)
+@agent.command()
+@common
 @agent_argument
 def show(answer: Answer, agent: str) -> None:
     """Show how an agent is defined."""
@@ -44,7 +46,8 @@ def show(answer: Answer, agent: str) -> None:
     answer.data(_shown(definition), _lines(_shown(definition)))
 
 
-@command(agent)
+@agent.command()
+@common
 @click.argument("name")
 @click.argument("kind")
 @click.option("--config-json", default="{}", metavar="JSON", help="Keyword arguments of the class.")
@@ -79,7 +82,8 @@ def spawn(answer: Answer, name: str, kind: str, config_json: str, isolation: str
     answer.data(_shown(definition), f"{name} is {kind}")
 
 
-@command(agent)
+@agent.command()
+@common
 @agent_argument
 def status(answer: Answer, agent: str) -> None:
     """What an agent is doing, and what it did since it came alive."""
@@ -87,7 +91,8 @@ def status(answer: Answer, agent: str) -> None:
     answer.data(told, _lines(told))
 
 
-@command(agent)
+@agent.command()
+@common
 @agent_argument
 def stop(answer: Answer, agent: str) -> None:
     """Stop an agent: it refuses asks and keeps stored tasks, until it is restarted."""
@@ -95,7 +100,8 @@ def stop(answer: Answer, agent: str) -> None:
     answer.data(told, f"{agent} is {told['status']}")
 
 
-@command(agent)
+@agent.command()
+@common
 @agent_argument
 def restart(answer: Answer, agent: str) -> None:
     """Restart an agent, also a stopped one; it goes on from its ledger."""

@@ -40,13 +40,9 @@ nats_url = click.option(
 agent_argument = click.argument("agent", metavar="AGENT")
 
 
-def command(group: click.Group, **options: Any) -> Callable[[Callable[..., None]], click.Command]:
-    """Make a function a command of a group that takes an Answer and talks to agents."""
-
-    def made(function: Callable[..., None]) -> click.Command:
-        return group.command(**options)(as_json(nats_url(click.pass_obj(function))))
-
-    return made
+def common(command: Callable[..., None]) -> Callable[..., None]:
+    """What every command that talks to agents has: an Answer, `--json` and `--nats`."""
+    return as_json(nats_url(click.pass_obj(command)))
 
 
 def settings_of(answer: Answer, **flags: Any) -> "Settings":

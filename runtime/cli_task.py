@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .cli_answer import Answer, Exit, end
-from .cli_connection import agent_argument, command, connected, must_exist
+from .cli_connection import agent_argument, common, connected, must_exist
 
 if TYPE_CHECKING:
     from ..bus.task import Result, Task
@@ -24,7 +24,8 @@ def task() -> None:
     """Tasks: stored work that survives everything and ends in exactly one result."""
 
 
-@command(task)
+@task.command()
+@common
 @agent_argument
 @_text
 @_file
@@ -62,8 +63,23 @@ def send(
 
 
 @click.command(short_help="Ask an agent and print its answer.")
-def ask() -> None:
-    """Stands for the command below, which is made with the same options as the others."""
+@common
+@agent_argument
+@_text
+@_file
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
+def ask(answer: Answer, agent: str, text: str | None, file: str | None, timeout: float) -> None:
+    """Ask AGENT a question, TEXT or --json-file, and print its result; nothing is stored.
+
+    It ends 1 where the agent answers with a failure, 5 where nobody answers within the timeout.
+    """
+    order = _order(text, file)
+
+    async def asked(client: "Client") -> "Result":
+        await must_exist(client, agent)
+        return await client.ask(agent, order, timeout=timeout)
+
+    _tell(answer, connected(answer, asked))
 
 
 def _order(text: str | None, file: str | None) -> "Task":

@@ -9,6 +9,7 @@ of it is recognised and only changes its token.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -277,12 +278,11 @@ class PartitionHost:
             return
         post = HostPost(self._office, self, key)
         while not self._closed:
-            try:
+            with suppress(BusError, StorageError):
                 await post.bury(letter, error.code, error.message, 0)
                 await post.settle(letter, failure(error))
                 return
-            except (BusError, StorageError):
-                await asyncio.sleep(RETRY)
+            await asyncio.sleep(RETRY)
 
     async def _asked_large(self, message: Message, envelope: Envelope) -> None:
         try:

@@ -72,7 +72,7 @@ async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int
     return LOST if lost.is_set() else 0
 
 
-class Finished(Exception):  # noqa: N818  # a signal: it ends every task of a worker
+class Finished(Exception):
     """Raised inside a worker's task group when the worker is done."""
 
 
@@ -87,7 +87,7 @@ async def hosting(
             tasks.create_task(worker.run())
             yield worker
             worker.abandon()
-            raise Finished
+            raise Finished  # noqa: TRY301  # how a task group is told to cancel the rest
     except* Finished:
         pass
 

@@ -1,0 +1,109 @@
+"""The command line: `actorium`. Its commands stand in `cli_*.py`, one noun each.
+
+Not responsible for what a command does. Invariants: nothing heavy is imported before a command runs; every
+error a user can make or meet is one line and an exit status, and never a traceback.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from .cli_agent import agent
+from .cli_answer import Answer, Exit
+from .cli_connection import as_json
+from .cli_program import dev, up
+from .cli_task import ask, task
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def actorium(context: click.Context) -> None:
+    """Durable actors for autonomous agents over NATS.
+
+    Start with `actorium demo`, or with a program of your own and `actorium dev app.py`. Commands reach the
+    NATS at --nats, else at NATS_URL, else the embedded server that runs on this machine.
+
+    Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied or over budget, 5 timeout, 130
+    interrupted.
+    """
+
+
+@actorium.command(short_help="See it work: no key, no broker.")
+@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
+def demo(*, keep: bool) -> None:
+    """Start a NATS, workers and agents, give them a task, and show what happens."""
+    from .demo import main as run
+
+    raise click.exceptions.Exit(run(keep=keep))
+
+
+@actorium.command(short_help="Versions of actorium, Python and nats-py.")
+@as_json
+@click.pass_obj
+def version(answer: Answer) -> None:
+    """Versions of what runs."""
+    import platform
+    from importlib.metadata import version as installed
+
+    told = {name: installed(name) for name in ("actorium", "nats-py", "msgspec", "uvloop")}
+    told["python"] = platform.python_version()
+    answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
+
+
+for each in (dev, up, agent, task, ask):
+    actorium.add_command(each)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line and end the process with the status of the command."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    status = run(arguments)
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _to_nowhere()
+    sys.exit(status)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; its exit status."""
+    answer = Answer(as_json="--json" in arguments)
+    try:
+        ended: Any = actorium.main(list(arguments), "actorium", standalone_mode=False, obj=answer)
+        return int(ended or Exit.OK)
+    except click.exceptions.NoArgsIsHelpError as error:
+        sys.stderr.write(f"{error.format_message()}\n")
+        return Exit.USAGE
+    except click.ClickException as error:
+        return answer.misused(_guided(error))
+    except (KeyboardInterrupt, click.Abort):
+        sys.stderr.write("interrupted\n")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # whoever read our output has enough
+        _to_nowhere()
+        return Exit.OK
+    except Exception as error:
+        from ..bus.errors import ActoriumError
+
+        if not isinstance(error, ActoriumError):
+            raise
+        return answer.failed(error)
+
+
+def _guided(error: click.ClickException) -> str:
+    """The mistake in one line, with the command whose help tells more."""
+    message = " ".join(error.format_message().split())
+    context = getattr(error, "ctx", None)
+    return f"{message} ({context.command_path} --help)" if context else message
+
+
+def _to_nowhere() -> None:
+    """Let nothing fail on the broken stdout again, not even the interpreter's last flush."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+if __name__ == "__main__":
+    main()
