@@ -48,11 +48,9 @@ async def measure(run: Run) -> list[Metric]:
 
         count, many = run.count(2000, 500), run.count(12800, 3200)
         single = await interleave(asks, requests, run.rounds)
-        cpu_single = ours.per_message() | theirs.per_message("raw_")
-        ours.__init__(ours._pids)  # type: ignore[misc]
-        theirs.__init__(theirs._pids)  # type: ignore[misc]
+        cpu_single = ours.take() | theirs.take("raw_")
         crowd = await interleave(many_asks, many_requests, run.rounds)
-        cpu_crowd = ours.per_message() | theirs.per_message("raw_")
+        cpu_crowd = ours.take() | theirs.take("raw_")
         await raw.close()
     p50, raw50, ratio50 = single.median("p50")
     p99, raw99, ratio99 = single.median("p99")

@@ -49,8 +49,8 @@ class Meter:
 
     def __init__(self, pids: Mapping[str, int]) -> None:
         self._pids = pids
-        self.seconds = dict.fromkeys(pids, 0.0)
-        self.messages = 0
+        self._seconds = dict.fromkeys(pids, 0.0)
+        self._messages = 0
 
     @contextmanager
     def running(self, messages: int) -> Iterator[None]:
@@ -58,15 +58,17 @@ class Meter:
         before = {role: cpu(pid) for role, pid in self._pids.items()}
         yield
         for role, pid in self._pids.items():
-            self.seconds[role] += cpu(pid) - before[role]
-        self.messages += messages
+            self._seconds[role] += cpu(pid) - before[role]
+        self._messages += messages
 
-    def per_message(self, prefix: str = "") -> dict[str, float]:
-        """CPU microseconds for one message, by role."""
-        return {
-            f"{prefix}{role}_cpu_us": round(seconds * 1e6 / max(1, self.messages), 1)
-            for role, seconds in self.seconds.items()
+    def take(self, prefix: str = "") -> dict[str, float]:
+        """CPU microseconds for one message, by role; counting begins anew."""
+        found = {
+            f"{prefix}{role}_cpu_us": round(seconds * 1e6 / max(1, self._messages), 1)
+            for role, seconds in self._seconds.items()
         }
+        self._seconds, self._messages = dict.fromkeys(self._pids, 0.0), 0
+        return found
 
 
 def kill(pid: int) -> None:

@@ -56,7 +56,9 @@ async def _work(url: str) -> None:
         with suppress(NatsTimeoutError):
             for message in await pull.fetch(1, timeout=30):
                 headers = message.headers or {}
-                await client.publish(headers["Reply-To"], message.data, headers={"Task-Id": headers["Task-Id"]})
+                await client.publish(
+                    headers["Reply-To"], message.data, headers={"Task-Id": headers["Task-Id"]}
+                )
                 await message.ack()
 
 

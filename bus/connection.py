@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from nats import errors as nats_errors
-from nats.aio.client import Client
+from nats.aio.client import PING_PROTO, Client
 
 from .errors import BusClosed, BusLost, ConfigError
 
@@ -205,6 +205,12 @@ class Connection(Client):
             await self._failed(nats_errors.Error(err_msg))
         else:
             await self._process_op_err(nats_errors.Error(err_msg))
+
+    async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
+        """In nats-py a PING overtakes what is still buffered, and then its PONG proves nothing."""
+        self._pongs.append(future or asyncio.get_running_loop().create_future())
+        await self._send_command(PING_PROTO)
+        await self._flush_pending()
 
     async def _process_pong(self) -> None:
         """In nats-py the answer to a flush that was cancelled or timed out ends the read loop."""

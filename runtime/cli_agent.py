@@ -53,7 +53,7 @@ def show(answer: Answer, agent: str) -> None:
 @click.option("--config-json", default="{}", metavar="JSON", help="Keyword arguments of the class.")
 @click.option("--isolation", type=click.Choice(["shared", "process"]), default="shared", show_default=True)
 @click.option("--description", default="", help="For people.")
-def spawn(answer: Answer, name: str, kind: str, config_json: str, isolation: str, description: str) -> None:
+def spawn(answer: Answer, *, name: str, kind: str, config_json: str, isolation: str, description: str) -> None:
     """Define the agent NAME of the class KIND (`module:Class`), or change its definition.
 
     It comes alive with its first message, on a worker whose program has the class.

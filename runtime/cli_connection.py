@@ -1,7 +1,7 @@
 """Connection: how a command reaches the agents, and the options that every command has.
 
-Not responsible for exit statuses (`cli_answer.py`). Invariant: an unknown agent is told with the name that was
-probably meant, whichever call found it out.
+Not responsible for exit statuses (`cli_answer.py`). Invariant: an unknown agent is told with the name that
+was probably meant, whichever call found it out.
 """
 
 import asyncio

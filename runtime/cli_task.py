@@ -34,6 +34,7 @@ def task() -> None:
 @click.option("--task-id", metavar="ID", help="The same id twice is the same task.")
 def send(
     answer: Answer,
+    *,
     agent: str,
     text: str | None,
     file: str | None,
@@ -68,7 +69,7 @@ def send(
 @_text
 @_file
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
-def ask(answer: Answer, agent: str, text: str | None, file: str | None, timeout: float) -> None:
+def ask(answer: Answer, *, agent: str, text: str | None, file: str | None, timeout: float) -> None:
     """Ask AGENT a question, TEXT or --json-file, and print its result; nothing is stored.
 
     It ends 1 where the agent answers with a failure, 5 where nobody answers within the timeout.

@@ -1,0 +1,40 @@
+"""What do durable workflows cost: five steps, a fan-out of a hundred, and many at once?"""
+
+from app import FAN_OUT, LANES
+from interleave import in_flight, one_by_one
+from metric import Goal, Metric, Run
+from node import node
+
+from actorium import Client
+
+STEPS = 5
+
+
+async def measure(run: Run) -> list[Metric]:
+    async with node() as here, Client(here.url) as client:
+
+        async def steps(lane: int = 0) -> None:
+            handle = await client.tell(f"flow-{lane}", {"steps": STEPS, "lane": lane})
+            assert (await handle.result(timeout=60)).unwrap() == STEPS
+
+        async def fan_out() -> None:
+            handle = await client.tell("flow-0", {"width": FAN_OUT})
+            assert (await handle.result(timeout=60)).unwrap() == FAN_OUT
+
+        await fan_out()
+        await in_flight(steps, LANES, LANES)
+        line = await one_by_one(steps, run.count(200, 40))
+        fan = await one_by_one(fan_out, run.count(20, 5))
+        crowd = await in_flight(steps, LANES * run.count(15, 4), LANES)
+    detail = {"note": "LangGraph is not installed here; research/performance.md has it on this machine"}
+    return [
+        Metric(
+            name="durable workflow of 5 steps, p50", value=line.p50 * 1e3, unit="ms",
+            detail=detail | {"p99_ms": line.p99 * 1e3},
+        ),
+        Metric(name=f"durable fan-out of {FAN_OUT}, p50", value=fan.p50 * 1e3, unit="ms", detail=detail),
+        Metric(
+            name=f"durable steps, {LANES} workflows at once", value=crowd.rate * STEPS, unit="/s",
+            goal=Goal(limit=20000, at_most=False),
+        ),
+    ]  # fmt: skip
