@@ -6,8 +6,8 @@ settled only after the record of its outcome stands, and an attempt runs only af
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from typing import TypeVar
 
 from ..bus.codec import read_task
@@ -38,8 +38,8 @@ class Activation:
     """
 
     __slots__ = (
-        "_behaviour", "_clock", "_current", "_held", "_interruptible", "_ledger", "_mailbox", "_post",
-        "_task", "definition", "fault", "last_activity", "status", "tally",
+        "_behaviour", "_clock", "_current", "_cut", "_held", "_interruptible", "_ledger", "_mailbox", "_post",
+        "_task", "_turn", "definition", "fault", "last_activity", "status", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -62,8 +62,10 @@ class Activation:
         self._mailbox: Mailbox[Letter] = Mailbox(definition.options.mailbox)
         self._task: asyncio.Task[None] | None = None
         self._current: Letter | None = None
-        self._interruptible = False
-        self._held = False
+        self._interruptible = False  # the drain may be cut short by a stop right now
+        self._held = False  # no further letter is taken
+        self._cut = False  # the grace is over: nothing that could be cut short begins any more
+        self._turn = 0  # counts stops and restarts: what began before one must not go on after it
 
     @property
     def current_task(self) -> str | None:
@@ -109,9 +111,9 @@ class Activation:
         """Cancel a task that waits or runs here; False where there is none of that id."""
         current = self._current
         if current is not None and current.task_id == task_id:
-            current.cancelled = True
-            if self._interruptible and self._task is not None:
+            if self.status is AgentStatus.BUSY and not current.cancelled and self._task is not None:
                 self._task.cancel()
+            current.cancelled = True
             return True
         for letter in self._mailbox:
             if letter.task_id == task_id:
@@ -132,33 +134,59 @@ class Activation:
     async def restart(self, grace: float = GRACE) -> None:
         """Finish the letter in hand, then go on with a fresh instance and the last durable state."""
         await self._quiet(grace)
+        turn = self._turn
         await self._attempt_code(self._behaviour.stop())
         self.status = AgentStatus.IDLE
-        self._held = False
         await self._begin()
-        self.wake()
+        if turn == self._turn:
+            self._held = self._cut = False
+            self.wake()
 
     async def retire(self, grace: float = GRACE) -> list[Letter]:
         """Finish the letter in hand, call `on_stop`, and give back what waits, in order."""
         await self._quiet(grace)
         if self.status not in PARKED:
             await self._attempt_code(self._behaviour.stop())
-        return self._mailbox.take_all()
+        unsettled = [self._current] if self._current else []  # its record failed meanwhile
+        return [*unsettled, *self._mailbox.take_all()]
 
     async def _quiet(self, grace: float) -> None:
-        """Take no further letter, and wait until the one in hand is settled or its grace is over."""
+        """Take no further letter, and wait until the one in hand is settled, or cut short after its grace.
+
+        What is being written is waited for: two activations must not write at once. A backoff is not.
+        """
         self._held = True
+        self._turn += 1
         task = self._task
         if task is None:
             return
-        await asyncio.wait([task], timeout=grace)
+        if self._current is not None:
+            await asyncio.wait([task], timeout=grace)
+        self._cut = True
         if self._interruptible:
             task.cancel()
-            await asyncio.wait([task])
+        await asyncio.wait([task])
+
+    @contextmanager
+    def _cuttable(self) -> Iterator[None]:
+        """Within, a stop whose grace is over raises Interrupt."""
+        if self._cut:
+            raise Interrupt
+        self._interruptible = True
+        try:
+            yield
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or not self._cut:
+                raise
+            task.uncancel()
+            raise Interrupt from None
+        finally:
+            self._interruptible = False
 
     def _park(self, status: AgentStatus) -> None:
         self.status = status
-        self._held = False
+        self._held = self._cut = False
         for letter in self._mailbox.take_all():
             if letter.seq:
                 self._mailbox.put_anyway(letter)
@@ -173,6 +201,7 @@ class Activation:
 
     def abandon(self) -> list[Letter]:
         """Stop at once without settling anything, and give back what was not settled, in order."""
+        self._cut = False
         if self._task is not None:
             self._task.cancel()
         self._behaviour.discard()
@@ -189,7 +218,7 @@ class Activation:
                 try:
                     await self._handle(letter)
                 except Interrupt:
-                    await self._keep(letter)
+                    self._mailbox.put_back(letter)
                 self._current = None
                 self.last_activity = self._clock()
         except ActoriumError as error:
@@ -198,47 +227,60 @@ class Activation:
         finally:
             self._task = None
 
-    async def _keep(self, letter: Letter) -> None:
-        """After an attempt that was cut short: a stored letter is first in line again, an ask is told."""
-        name = self.definition.name
-        if letter.seq:
-            await self._ledger.interrupted(letter.seq, letter.task_id, self._ledger.progress.attempts)
-            self._mailbox.put_back(letter)
-        elif letter.reply is not None:
-            await letter.reply(failure(ActorStopped(f"agent {name!r} was stopped in the middle", agent=name)))
-
     async def _handle(self, letter: Letter) -> None:
-        await self._post.wait_owned()
+        with self._cuttable():
+            await self._post.wait_owned()
         if letter.seq:
             await self._stored(letter)
         else:
             await self._asked(letter)
 
     async def _asked(self, letter: Letter) -> None:
-        result = self._refusal(letter)
+        result, name = self._refusal(letter), self.definition.name
         tried: Outcome | Crash | None = None
         if result is None:
-            tried = await self._attempt(letter, 1)
+            try:
+                tried = await self._attempt(letter, 1)
+            except Interrupt:
+                cut = Cancelled(f"agent {name!r} was stopped in the middle", agent=name)
+                await self._answer(letter, failure(cut))
+                return
             result = self._result(tried)
         if isinstance(tried, Outcome) and tried.state is not None:
-            await self._ledger.answered(letter.task_id, tried.state)
-        if letter.reply is not None and self._post.owned():
-            await letter.reply(result)
+            try:
+                await self._ledger.answered(letter.task_id, tried.state)
+            except ActoriumError as error:
+                unsure = f"agent {name!r} ran, and whether its change stands is unknown: {error.message}"
+                await self._answer(letter, failure(HandlerFailed(unsure, agent=name)))
+                raise
+        self.tally.count(result)
+        await self._answer(letter, result)
         if isinstance(tried, Crash):
             await self._recover(str(tried))
+
+    async def _answer(self, letter: Letter, result: Result) -> None:
+        """Tell who asked, unless somebody else may have answered by now; what cannot be sent is lost."""
+        self._current = None
+        if letter.reply is not None and self._post.owned():
+            with suppress(ActoriumError):
+                await letter.reply(result)
 
     async def _stored(self, letter: Letter) -> None:
         allowed = self.definition.options.attempts
         verdict = judge(self._ledger.progress, letter.seq, letter.task_id, allowed)
         if isinstance(verdict, Doubt):
             found = await self._ledger.find(letter.seq)
-            verdict = Run(1) if found is None else Repeat(found, again=True)
+            verdict = (
+                Repeat(found, again=True)
+                if found is not None
+                else judge(self._ledger.progress, letter.seq, letter.task_id, allowed, searched=True)
+            )
         match verdict:
             case Repeat(result, again):
                 await self._post.settle(letter, result, again=again)
             case Bury(attempts):
                 error = f"given up after {attempts} attempts, the last of which ended its process"
-                await self._bury(letter, "process died", error, attempts)
+                await self._bury(letter, "process_died", error, attempts)
             case Run(attempt, suspect):
                 async with self._post.alone() if suspect else nullcontext():
                     await self._run(letter, attempt)
@@ -248,7 +290,7 @@ class Activation:
             message = await self._post.fetch(letter)
             letter.task = read_task(message.payload)
         except BadMessage as error:
-            await self._bury(letter, "bad message", str(error), attempt)
+            await self._bury(letter, BadMessage.code, str(error), attempt)
             return
         refusal = self._refusal(letter)
         if refusal is not None:
@@ -256,7 +298,11 @@ class Activation:
             return
         await self._ledger.started(letter.seq, letter.task_id, letter.task, attempt)
         await self._post.event("started", letter.task_id, attempt=attempt)
-        tried = await self._attempt(letter, attempt)
+        try:
+            tried = await self._attempt(letter, attempt)
+        except Interrupt:
+            await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
+            raise
         if isinstance(tried, Outcome):
             await self._complete(letter, tried)
         else:
@@ -265,9 +311,10 @@ class Activation:
     async def _complete(self, letter: Letter, outcome: Outcome) -> None:
         result = outcome.result
         if result.failure is not None and result.failure.code == BadTask.code:
-            await self._bury(letter, "bad task", result.error or "", 1)
+            await self._bury(letter, BadTask.code, result.error or "", 1)
             return
         await self._ledger.completed(letter.seq, letter.task_id, result, outcome.state)
+        self.tally.count(result)
         kind = "failed" if result.status is Status.FAILURE else "completed"
         await self._post.event(
             kind, letter.task_id, status=result.status, ms=result.metrics.execution_time_ms
@@ -281,6 +328,7 @@ class Activation:
         else:
             await self._post.event("retried", letter.task_id, attempt=attempt, error=error)
             self._mailbox.put_back(letter)
+        self._current = None
         await self._recover(error)
 
     async def _bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
@@ -309,29 +357,23 @@ class Activation:
         deadline, name = letter.envelope.deadline, self.definition.name
         limit = None if deadline is None else max(0.0, deadline - self._clock())
         self.status = AgentStatus.BUSY
-        self._interruptible = True
         try:
-            async with asyncio.timeout(limit) as timer:
-                tried = await self._attempt_code(self._handling(letter, attempt))
+            with self._cuttable():
+                async with asyncio.timeout(limit) as timer:
+                    return await self._attempt_code(self._handling(letter, attempt))
         except TimeoutError:
             if not timer.expired():
                 raise
-            tried = Outcome(failure(DeadlineExceeded(f"agent {name!r} did not finish in time", agent=name)))
+            return Outcome(failure(DeadlineExceeded(f"agent {name!r} did not finish in time", agent=name)))
         except asyncio.CancelledError:
             task = asyncio.current_task()
-            if task is None or not (letter.cancelled or self._held):
+            if task is None or not letter.cancelled:
                 raise
             task.uncancel()
-            if not letter.cancelled:
-                raise Interrupt from None
-            tried = Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
+            return Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
         finally:
-            self._interruptible = False
             if self.status is AgentStatus.BUSY:
                 self.status = AgentStatus.IDLE
-        if isinstance(tried, Outcome):
-            self.tally.count(tried.result)
-        return tried
 
     async def _handling(self, letter: Letter, attempt: int) -> Outcome:
         if letter.task is None:
@@ -345,6 +387,11 @@ class Activation:
         """The one boundary between an actor's code and ours: whatever it raises becomes a value."""
         try:
             return await code
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return Crash(error)  # nobody cancelled us: something inside the actor's code was cancelled
         except Exception as error:  # noqa: BLE001  # an actor may raise anything; its supervisor answers
             return Crash(error)
 
@@ -355,18 +402,27 @@ class Activation:
 
     async def _recover(self, error: str) -> None:
         """After a failure: do what the supervisor says, until an instance lives or none shall."""
-        self.tally.restarts += 1
-        self._behaviour.discard()
-        directive = await self._post.supervise(self.definition, error)
-        if self._held or self.status in PARKED:
-            return  # somebody stopped or restarted it meanwhile
-        if not directive.restart:
-            self._park(AgentStatus.ERROR)
-            await self._post.event("stopped", "", reason=directive.reason, error=error)
-            return
-        await asyncio.sleep(directive.delay)
-        await self._post.event("restarted", "", error=error, delay=directive.delay)
-        await self._begin()
+        turn, crash = self._turn, error
+        while True:
+            self.tally.restarts += 1
+            self._behaviour.discard()
+            try:
+                with self._cuttable():
+                    directive = await self._post.supervise(self.definition, crash)
+                    await asyncio.sleep(directive.delay if directive.restart else 0.0)
+            except Interrupt:
+                return
+            if turn != self._turn:
+                return  # somebody stopped or restarted it meanwhile
+            if not directive.restart:
+                self._park(AgentStatus.ERROR)
+                await self._post.event("stopped", "", reason=directive.reason, error=crash)
+                return
+            await self._post.event("restarted", "", error=crash, delay=directive.delay)
+            begun = await self._attempt_code(self._behaviour.start(self._ledger.progress.state))
+            if not isinstance(begun, Crash):
+                return
+            crash = str(begun)
 
     def _result(self, tried: Outcome | Crash) -> Result:
         if isinstance(tried, Outcome):

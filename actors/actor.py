@@ -88,7 +88,7 @@ def find_kind(kind: str) -> type[Actor]:
         found: object = import_module(name)
         for part in path.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a program's module may raise anything while it is imported
         raise UnknownKind(f"this program has no {kind}: {error}", kind=kind) from error
     if not (isinstance(found, type) and issubclass(found, Actor)):
         raise UnknownKind(f"{kind} is no Actor class", kind=kind)

@@ -24,7 +24,7 @@ class LocalBehaviour:
     """One actor instance and the code around it."""
 
     __slots__ = (
-        "_courier", "_definition", "_instance", "_kind", "_packed", "_read", "_state_type", "_sync",
+        "_courier", "_definition", "_instance", "_kind", "_left", "_packed", "_read", "_state_type", "_sync",
     )  # fmt: skip
 
     def __init__(self, definition: Definition, kind: type[Actor], courier: Courier) -> None:
@@ -35,20 +35,26 @@ class LocalBehaviour:
         self._sync = not inspect.iscoroutinefunction(kind.receive)
         self._state_type = state_type(kind)
         self._instance: Actor | None = None
+        self._left = (
+            False  # a thread that was cut short still has the instance: the next message gets another
+        )
         self._packed = b""
 
     async def start(self, state: Any) -> None:
         """Make a fresh instance with the last durable state (JSON values; None: the defaults)."""
+        self._left = False
         instance = _make(self._kind, self._definition)
         if self._state_type is not None:
             told = {} if state is None else state
-            instance.state = msgspec.convert(told, self._state_type)
+            instance.state = msgspec.convert(told, self._state_type, str_keys=True)
             self._packed = msgspec.json.encode(instance.state)
         await instance.on_start(self._context(Envelope(), "", 1))
         self._instance = instance
 
     async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
         """Read the message, run `receive`, see whether the state changed. Raises what the handler does."""
+        if self._left:
+            await self.start(msgspec.json.decode(self._packed) if self._packed else None)
         instance = self._instance
         if instance is None:
             raise RuntimeError("handle() before start()")
@@ -58,7 +64,11 @@ class LocalBehaviour:
         try:
             value = await self._receive(instance, message, ctx)
             result = to_result(value, int((time.perf_counter() - begun) * 1000))
-        except (BadTask, Reject, asyncio.CancelledError):
+        except asyncio.CancelledError:
+            self._left = self._sync
+            self._restore(instance)
+            raise
+        except (BadTask, Reject):
             self._restore(instance)
             raise
         return Outcome(result, self._changed(instance))
@@ -80,7 +90,9 @@ class LocalBehaviour:
 
     def _restore(self, instance: Actor) -> None:
         """The state as it was before a message that was refused or cut short."""
-        if self._state_type is not None:
+        if self._left:
+            self._instance = None
+        elif self._state_type is not None:
             instance.state = msgspec.json.decode(self._packed, type=self._state_type)
 
     def _changed(self, instance: Actor) -> bytes | None:

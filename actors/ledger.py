@@ -23,6 +23,7 @@ class ActorLedger:
         self._ledger = ledger
         self._chain = chain
         self._blobs = blobs
+        self._since = 0  # where the fold began: a record behind which nothing is folded must say so
         self.progress = progress
 
     @classmethod
@@ -39,7 +40,8 @@ class ActorLedger:
         if chain.last is None:
             return opened
         body = await opened._body(chain.last)
-        async for entry in ledger.read(subject, after=(body.since or chain.sequence) - 1):
+        opened._since = body.since or chain.sequence
+        async for entry in ledger.read(subject, after=opened._since - 1):
             record = decode_record(entry.value)
             told = await opened._body(record)
             opened.progress = apply(opened.progress, record.kind, record.in_seq, told, entry.revision)
@@ -90,7 +92,7 @@ class ActorLedger:
 
     async def _append(self, kind: Kind, body: Body, in_seq: int = 0) -> None:
         marks = self.progress.marks
-        told = msgspec.to_builtins(msgspec.structs.replace(body, since=marks[0] if marks else 0))
+        told = msgspec.to_builtins(msgspec.structs.replace(body, since=marks[0] if marks else self._since))
         packed = msgspec.json.encode(told)
         if len(packed) > LIMIT:
             told = {"since": told.get("since", 0), "blob": await self._blobs.put(packed)}

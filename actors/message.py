@@ -12,6 +12,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from ..bus.codec import MAX_DEPTH, encode, too_deep
+from ..bus.errors import BadMessage, ConfigError
 from ..bus.task import Metrics, Result, Status, Task
 from .errors import BadTask
 
@@ -37,18 +39,25 @@ def to_task(message: object) -> Task:
 def to_result(value: object, milliseconds: int) -> Result:
     """The result that carries what a handler returned; a Result goes as it is, with its time filled in.
 
+    It is written as JSON once here: later, in the ledger or on its way, there is nobody left to tell.
+
     Raises:
-        BadTask: The value has parts that JSON cannot hold.
+        BadTask: The value has parts that JSON cannot hold, or is too large or too deep for any reader.
     """
     metrics = Metrics(execution_time_ms=milliseconds)
-    if isinstance(value, Result):
-        tokens = value.metrics.tokens_used
-        return msgspec.structs.replace(value, metrics=msgspec.structs.replace(metrics, tokens_used=tokens))
     try:
-        data = msgspec.to_builtins(value)
-    except TypeError as error:
-        raise BadTask(f"the handler returned a {type(value).__name__}, which JSON cannot hold") from error
-    return Result(status=Status.SUCCESS, data=data, metrics=metrics)
+        if isinstance(value, Result):
+            spent = msgspec.structs.replace(metrics, tokens_used=value.metrics.tokens_used)
+            data = msgspec.to_builtins(value.data)
+            result = msgspec.structs.replace(value, data=data, metrics=spent)
+        else:
+            result = Result(status=Status.SUCCESS, data=msgspec.to_builtins(value), metrics=metrics)
+        deep = too_deep(encode(result))
+    except (TypeError, RecursionError, BadMessage) as error:
+        raise BadTask(f"the handler returned a {type(value).__name__} that cannot travel: {error}") from error
+    if deep:
+        raise BadTask(f"the handler returned a {type(value).__name__} that nests deeper than {MAX_DEPTH}")
+    return result
 
 
 def reader(receive: Callable[..., object]) -> Reader:
@@ -56,13 +65,21 @@ def reader(receive: Callable[..., object]) -> Reader:
 
     `Task` or no annotation: the task itself. One Struct: its spec. A union of Structs: the one whose name
     is the task's action. Any other type: the spec, checked against it.
+
+    Raises:
+        ConfigError: It takes no message, or its annotation names something that is not there.
     """
-    first = list(inspect.signature(receive).parameters.values())[1]
-    wanted = resolve(first.annotation, receive.__module__)
+    parameters = list(inspect.signature(receive).parameters.values())
+    if len(parameters) < 2:
+        raise ConfigError(f"{receive.__qualname__} must take a message and a context")
+    try:
+        wanted = resolve(parameters[1].annotation, receive.__module__)
+    except (NameError, AttributeError, SyntaxError) as error:
+        raise ConfigError(f"the message of {receive.__qualname__} cannot be found: {error}") from error
     if wanted in (Task, object, Any, inspect.Parameter.empty):
         return lambda task: task
     parts = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
-    structs = {part.__name__.lower(): part for part in parts if _is_struct(part)}
+    structs = {_action(part.__name__): part for part in parts if _is_struct(part)}
     if len(structs) > 1:
         return _by_action(structs)
     return lambda task: _convert(task.spec, wanted)
@@ -77,7 +94,7 @@ def resolve(annotation: object, module: str) -> Any:
 
 def _by_action(structs: dict[str, type]) -> Reader:
     def read(task: Task) -> object:
-        kind = structs.get(task.action.replace("_", "").lower())
+        kind = structs.get(_action(task.action))
         if kind is None:
             known = ", ".join(part.__name__ for part in structs.values())
             raise BadTask(f"action {task.action!r} is not one of {known}", action=task.action)
@@ -86,9 +103,13 @@ def _by_action(structs: dict[str, type]) -> Reader:
     return read
 
 
+def _action(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
 def _convert(spec: object, wanted: Any) -> object:
     try:
-        return msgspec.convert({} if spec is None and _is_struct(wanted) else spec, wanted)
+        return msgspec.convert({} if spec is None and _is_struct(wanted) else spec, wanted, str_keys=True)
     except msgspec.ValidationError as error:
         name = getattr(wanted, "__name__", str(wanted))
         raise BadTask(f"the task's spec is no {name}: {error}") from error

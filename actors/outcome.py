@@ -5,6 +5,8 @@ import msgspec
 from ..bus.errors import ActoriumError
 from ..bus.task import Metrics, Result, Status
 
+MAX_TEXT = 2000  # characters of an error that travel
+
 
 class Tally(msgspec.Struct):
     """What an actor did since it came alive. Milliseconds of handler time."""
@@ -32,17 +34,29 @@ class Interrupt(Exception):  # a signal: the attempt was cut short by a stop
 class Crash(msgspec.Struct, frozen=True):
     """The actor's code raised what it should not have."""
 
-    error: Exception
+    error: BaseException
 
     def __str__(self) -> str:
-        return f"{type(self.error).__name__}: {self.error}"
+        try:
+            text = str(self.error)
+        except Exception:  # noqa: BLE001  # an error of the actor's own making
+            text = "(its text cannot be read)"
+        return plain(f"{type(self.error).__name__}: {text}")
+
+
+def plain(text: object) -> str:
+    """A text as every reader of JSON can take it, and not longer than anybody reads."""
+    return str(text)[:MAX_TEXT].encode(errors="replace").decode()
 
 
 def failure(error: ActoriumError, milliseconds: int = 0) -> Result:
     """The result of a task that ended by an error."""
+    told = error.failure()
+    fields = {name: plain(value) for name, value in told.fields.items()}
+    told = msgspec.structs.replace(told, message=plain(told.message), fields=fields)
     return Result(
         status=Status.FAILURE,
-        error=error.message,
-        failure=error.failure(),
+        error=told.message,
+        failure=told,
         metrics=Metrics(execution_time_ms=milliseconds),
     )

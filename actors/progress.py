@@ -103,7 +103,7 @@ class Bury(msgspec.Struct, frozen=True):
 Verdict = Run | Repeat | Doubt | Bury
 
 
-def judge(progress: Progress, seq: int, task_id: str, allowed: int) -> Verdict:
+def judge(progress: Progress, seq: int, task_id: str, allowed: int, *, searched: bool = False) -> Verdict:
     """What to do with a stored task, before it runs.
 
     Args:
@@ -111,11 +111,12 @@ def judge(progress: Progress, seq: int, task_id: str, allowed: int) -> Verdict:
         seq: The task's inbox sequence.
         task_id: Its logical id.
         allowed: Attempts it may have.
+        searched: The whole chain was searched for its end, and there is none.
     """
     known = progress.finished.get(task_id)
     if known is not None:
         return Repeat(known.result, again=known.seq != seq)
-    if seq <= progress.done:
+    if seq <= progress.done and not searched:
         return Doubt()
     if seq != progress.open_seq:
         return Run(1)

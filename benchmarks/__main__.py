@@ -5,6 +5,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # with -m it is the root that stands there
 
-from suite import main  # noqa: E402  # found by the line above
+from suite import main  # found by the line above
 
 sys.exit(main())

@@ -46,7 +46,7 @@ async def measure(run: Run) -> list[Metric]:
             with theirs.running(many):
                 return await in_flight(request, many, LANES)
 
-        count, many = run.count(2000, 500), run.count(12800, 3200)
+        count, many = run.count(2000, 300), run.count(12800, 1920)
         single = await interleave(asks, requests, run.rounds)
         cpu_single = ours.take() | theirs.take("raw_")
         crowd = await interleave(many_asks, many_requests, run.rounds)

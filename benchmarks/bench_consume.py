@@ -23,7 +23,7 @@ AGENTS = 64  # a mailbox holds 1000 tasks, so they are spread over some
 
 
 async def measure(run: Run) -> list[Metric]:
-    count = run.count(20000, 5000)
+    count = run.count(20000, 3000)
     async with nats_server() as server:
         settings = Settings(nats=NatsSettings(url=server.url))
         bus = await connect_bus(settings.nats, "bench")

@@ -1,6 +1,11 @@
-"""What do ten thousand idle agents cost in time and memory?"""
+"""What do ten thousand idle agents cost in time and memory?
+
+The Go collector of nats-server lets garbage grow to as much as is alive, which would drown what agents cost:
+here it is told to collect early (GOGC=10). Below 10,000 agents that is still too coarse to be judged.
+"""
 
 import asyncio
+import os
 import time
 from collections.abc import Awaitable, Callable
 
@@ -16,7 +21,9 @@ LANES = 64
 
 async def measure(run: Run) -> list[Metric]:
     count = run.count(10000, 1500)
+    os.environ["GOGC"] = "10"
     async with node() as here, Client(here.url) as client:
+        del os.environ["GOGC"]
         worker = here.workers[0]
 
         async def define(number: int) -> None:
@@ -39,6 +46,7 @@ async def measure(run: Run) -> list[Metric]:
         await _all(wake, count)
         awake = time.perf_counter()
         after = settled_memory(worker), settled_memory(here.server)
+        assert (await client.status("idle-0"))["in_memory"], "the first agents were let go already"
     grown = [(now.uss - then.uss) / count / 1000 for then, now in zip(before, after, strict=True)]
     per_ms = 1e3 / count
     return [
@@ -47,7 +55,8 @@ async def measure(run: Run) -> list[Metric]:
             detail={"agents": count, "worker_uss_mb": after[0].uss / 1e6},
         ),
         Metric(
-            name="idle agent in a shared worker: server", value=grown[1], unit="kB", goal=Goal(limit=1.5),
+            name="idle agent in a shared worker: server", value=grown[1], unit="kB",
+            goal=None if run.quick else Goal(limit=1.5),
             detail={"agents": count, "server_uss_mb": after[1].uss / 1e6},
         ),
         Metric(

@@ -1,4 +1,8 @@
-"""What do `import actorium`, `--help` and the core's files cost?"""
+"""What do `import actorium`, `--help` and the core's files cost?
+
+`import actorium` alone imports next to nothing, because names are imported when they are first used. What is
+held against the goal is what a program pays that uses them.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -13,15 +17,18 @@ from machine import ROOT
 from metric import Goal, Metric, Run
 
 BARE = "import nats, uvloop, msgspec"
-OURS = "import actorium"
-TIMED = "import time; begun = time.perf_counter(); {}; print(time.perf_counter() - begun)"
+OURS = (
+    "from actorium import *; import uvloop"  # names are imported when used: so all are, and the same uvloop
+)
+LAZY = "import actorium"
+TIMED = "import time; begun = time.process_time(); {}; print(time.process_time() - begun)"
 FOLDERS = ("actors", "bus", "runtime", "sandbox", "storage")
 
 
 async def measure(run: Run) -> list[Metric]:
-    rounds = run.count(15, 7)
+    rounds = run.count(15, 5)
     ours, bare, ratios = [], [], []
-    for code in (OURS, BARE):
+    for code in (OURS, BARE, LAZY):
         _import(code)  # writes the bytecode
     for number in range(rounds):
         pair = {code: _import(code) for code in ((OURS, BARE) if number % 2 else (BARE, OURS))}
@@ -31,9 +38,10 @@ async def measure(run: Run) -> list[Metric]:
     size, parts = _installed("actorium")
     found = [
         Metric(
-            name="import actorium", value=statistics.median(ours) * 1e3, unit="ms",
-            beside=statistics.median(bare) * 1e3, other="nats + uvloop + msgspec",
+            name="import every name of actorium, and uvloop (CPU)", value=statistics.median(ours) * 1e3,
+            unit="ms", beside=statistics.median(bare) * 1e3, other="nats + uvloop + msgspec",
             ratio=statistics.median(ratios), goal=Goal(limit=1.3, on="ratio"),
+            detail={"import_actorium_alone_cpu_ms": statistics.median(_import(LAZY) for _ in range(5)) * 1e3},
         ),
         Metric(name="core install", value=size / 1e6, unit="MB", goal=Goal(limit=60.0), detail=parts),
     ]  # fmt: skip
@@ -43,7 +51,7 @@ async def measure(run: Run) -> list[Metric]:
 
 
 def _import(code: str) -> float:
-    """Seconds that an import takes in a fresh Python, without the start of Python itself."""
+    """CPU seconds of an import in a fresh Python, without its own start; wall time is the neighbours' too."""
     told = subprocess.run([sys.executable, "-c", TIMED.format(code)], capture_output=True, check=True)
     return float(told.stdout)
 

@@ -38,8 +38,7 @@ async def _once(here: Node, client: Client, number: int) -> tuple[float, float]:
     await _steady(here, client)
     slow = f"slow-{number}"
     pid = await _where(client, slow)
-    names = [f"shared-{n}" for n in range(ISOLATED)]
-    beside = next(name for name in names if await _where(client, name) == pid)
+    beside = await _on(client, pid)
     handle = await client.tell(slow, "begin")
     async for event in handle.events():
         if event.kind == "started":
@@ -50,6 +49,14 @@ async def _once(here: Node, client: Client, number: int) -> tuple[float, float]:
         ended = tasks.create_task(_result(handle, begun))
         back = tasks.create_task(_answers(client, beside, pid, begun))
     return ended.result(), back.result()
+
+
+async def _on(client: Client, pid: int) -> str:
+    """Another agent of that worker."""
+    for number in range(ISOLATED):
+        if await _where(client, f"shared-{number}") == pid:
+            return f"shared-{number}"
+    raise AssertionError(f"none of {ISOLATED} agents is on worker {pid}")
 
 
 async def _steady(here: Node, client: Client) -> None:
@@ -80,5 +87,5 @@ async def _answers(client: Client, agent: str, dead: int, begun: float) -> float
     """Short asks, because one that is on its way to the dying process gets no answer at all."""
     while True:
         with suppress(ActoriumError):
-            if (await client.ask(agent, "where", timeout=0.25)).data != dead:
+            if (await client.ask(agent, "where", timeout=0.025)).data != dead:
                 return time.perf_counter() - begun

@@ -51,7 +51,7 @@ async def measure(run: Run) -> list[Metric]:
             with theirs.running(count):
                 return await one_by_one(raw_task, count)
 
-        count, many = run.count(400, 150), run.count(3200, 1280)
+        count, many = run.count(400, 80), run.count(3200, 640)
         single = await interleave(tasks, raw_tasks, run.rounds)
         used = ours.take() | theirs.take("raw_")
         crowd = []

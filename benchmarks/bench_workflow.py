@@ -23,9 +23,9 @@ async def measure(run: Run) -> list[Metric]:
 
         await fan_out()
         await in_flight(steps, LANES, LANES)
-        line = await one_by_one(steps, run.count(200, 40))
-        fan = await one_by_one(fan_out, run.count(20, 5))
-        crowd = await in_flight(steps, LANES * run.count(15, 4), LANES)
+        line = await one_by_one(steps, run.count(200, 20))
+        fan = await one_by_one(fan_out, run.count(20, 3))
+        crowd = await in_flight(steps, LANES * run.count(15, 2), LANES)
     detail = {"note": "LangGraph is not installed here; research/performance.md has it on this machine"}
     return [
         Metric(

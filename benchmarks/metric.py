@@ -1,6 +1,6 @@
 """Metric: one number that was measured, what it was measured beside, and the goal it is held against.
 
-Invariant: a goal is judged on the value or on the ratio, never on both; a number without a goal is shown only.
+Invariant: a goal is judged on the value or on the ratio, never on both; without one it is shown only.
 """
 
 from typing import Any, Literal
@@ -60,7 +60,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def rounds(self) -> int:
         """Rounds in which both sides are measured, one after the other."""
-        return 5 if self.quick else 9
+        return 5 if self.quick else 7
 
     def count(self, full: int, quick: int) -> int:
         """The one or the other."""

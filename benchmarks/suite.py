@@ -47,7 +47,7 @@ def questions() -> dict[str, str]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run what the command line says. Returns 1 where a benchmark did not run; a missed goal is no failure."""
+    """Run what the command line says. Returns 1 where one did not run; a missed goal is no failure."""
     known = questions()
     parser = argparse.ArgumentParser(prog="./run bench", description="Numbers, beside what they are held to.")
     parser.add_argument("name", nargs="*", help=f"what to measure: {', '.join(known)}; all where left out")

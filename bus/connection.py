@@ -94,7 +94,7 @@ class Connection(Client):
         self._url = redacted(url)
         self._servers = [part.strip() for part in url.split(",")]
         self._on_state = on_state
-        self._first_error = ""
+        self._last_error = ""
         self._was_up = False
         self._ending = False
         self._back = asyncio.Event()
@@ -114,43 +114,41 @@ class Connection(Client):
             ConfigError: The URL cannot be read, or the server does not accept the credentials.
             BusLost: Nobody answered in time.
         """
-        for server in self._servers:
-            if "://" in server and server.partition("://")[0] not in SCHEMES:
-                raise ConfigError(
-                    f"cannot connect to {self._url}: begin it with nats:// or tls://", url=self._url
-                )
         try:
             async with asyncio.timeout(timeout):
-                await self.connect(
-                    self._servers,
-                    name=name,
-                    error_cb=self._failed,
-                    disconnected_cb=self._went_down,
-                    reconnected_cb=self._came_up,
-                    closed_cb=self._was_closed,
-                    connect_timeout=2,
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=random.uniform(0.1, 0.4),  # type: ignore[arg-type]  # sleeps any number
-                    ping_interval=PING_EVERY,  # type: ignore[arg-type]
-                    max_outstanding_pings=2,
-                    **credentials.options(),
-                )
+                await self._dial(name, credentials)
         except TimeoutError as error:
-            await self.end()
             raise BusLost(
-                f"no nats-server at {self._url} within {timeout:g} s ({self._first_error or 'no answer'}): "
+                f"no nats-server at {self._url} within {timeout:g} s ({self._last_error or 'no answer'}): "
                 "start one (`nats-server -js`), or set NATS_URL to where it runs",
                 url=self._url,
             ) from error
         except (nats_errors.Error, ValueError, OSError) as error:
-            await self.end()
             raise ConfigError(f"cannot connect to {self._url}: {error}", url=self._url) from error
-        except ConfigError:
-            await self.end()
-            raise
-        self._was_up = True
-        self._back.set()
+        else:
+            self._was_up = True
+        finally:
+            if not self._was_up:
+                await self.end()
+
+    async def _dial(self, name: str, credentials: Credentials) -> None:
+        if any("://" in url and url.partition("://")[0] not in SCHEMES for url in self._servers):
+            raise ValueError("a URL begins with nats:// or tls://")
+        await self.connect(
+            self._servers,
+            name=name,
+            error_cb=self._failed,
+            disconnected_cb=self._went_down,
+            reconnected_cb=self._came_up,
+            closed_cb=self._was_closed,
+            connect_timeout=2,
+            allow_reconnect=True,
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=random.uniform(0.1, 0.4),  # type: ignore[arg-type]  # any number of seconds
+            ping_interval=PING_EVERY,  # type: ignore[arg-type]  # any number of seconds
+            max_outstanding_pings=2,
+            **credentials.options(),
+        )
 
     async def reach(self, timeout: float) -> None:
         """Wait until the server can be reached.
@@ -182,9 +180,8 @@ class Connection(Client):
             except (nats_errors.Error, OSError, TimeoutError) as error:
                 log.info("bus.flush_failed", extra={"error": str(error)})
         self._fail_waiting()
-        if not self.is_connected:  # nats-py would write them to a transport that is closed, and fail
-            self._pending.clear()
-            self._pending_data_size = 0
+        if not self.is_connected:
+            self._forget_unsent()  # nats-py would write it to a transport that is closed, and fail
         if self._flush_queue is not None:  # None: the URL was refused before anything was made
             await self.close()
 
@@ -209,7 +206,8 @@ class Connection(Client):
     async def _send_ping(self, future: "asyncio.Future[bool] | None" = None) -> None:
         """In nats-py a PING overtakes what is still buffered, and then its PONG proves nothing."""
         self._pongs.append(future or asyncio.get_running_loop().create_future())
-        await self._send_command(PING_PROTO)
+        self._pending.append(PING_PROTO)
+        self._pending_data_size += len(PING_PROTO)
         await self._flush_pending()
 
     async def _process_pong(self) -> None:
@@ -219,24 +217,25 @@ class Connection(Client):
         await super()._process_pong()
 
     async def _failed(self, error: Exception) -> None:
-        text = str(error) or type(error).__name__
+        text, last = str(error) or type(error).__name__, self._last_error
+        self._last_error = text
         if self._was_up:
             level = logging.INFO if isinstance(error, _PASSING) else logging.WARNING
-            log.log(level, "bus.error", extra={"error": text})
-            return
-        self._first_error = text
-        if any(word in text.lower() for word in _REFUSED):
+            if text != last:  # every attempt to reconnect fails with the same one
+                log.log(level, "bus.error", extra={"error": text})
+        elif any(word in text.lower() for word in _REFUSED):
             raise ConfigError(f"{self._url} refuses these credentials: {text}", url=self._url)
 
     async def _went_down(self) -> None:
-        self._back.clear()
         self._fail_waiting()
+        self._forget_unsent()
         if self._was_up and not self._ending:
             log.warning("bus.disconnected", extra={"url": self._url})
             await self._on_state(False)
 
     async def _came_up(self) -> None:
         log.warning("bus.reconnected", extra={"url": self._url})
+        self._last_error = ""
         self._back.set()
         await self._on_state(True)
 
@@ -249,3 +248,8 @@ class Connection(Client):
         for future in list(self._resp_map.values()):
             if not future.done():
                 future.set_exception(nats_errors.StaleConnectionError())
+
+    def _forget_unsent(self) -> None:
+        """What was not sent when the connection went was reported as lost: it must not be sent later."""
+        self._pending.clear()
+        self._pending_data_size = 0

@@ -198,5 +198,5 @@ def _suffixed(task_id: str, suffix: str) -> str:
 
 def _missing(seq: int) -> NoSuchMessage:
     return NoSuchMessage(
-        f"there is no dead letter {seq}: `actorium dlq list` shows those there are", seq=str(seq)
+        f"there is no dead letter {seq}: `actorium dlq ls` shows those there are", seq=str(seq)
     )

@@ -86,19 +86,14 @@ def read_envelope(headers: Mapping[str, str] | None, now: float) -> Envelope:
     for name, value in ((TASK_ID, task_id), (CORRELATION_ID, headers.get(CORRELATION_ID, ""))):
         if value and _ID.match(value) is None:
             raise BadMessage(f"header {name} {value[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
-    reply_to, blob = headers.get(REPLY_TO, ""), headers.get(BLOB, "")
-    if reply_to and (_REPLY.match(reply_to) is None or reply_to.split(".", 1)[0] in _INTERNAL):
-        raise BadMessage(f"header {REPLY_TO} {reply_to[:40]!r} must be a plain subject that is none of ours")
-    if blob and _DIGEST.match(blob) is None:
-        raise BadMessage(f"header {BLOB} {blob[:40]!r} must be a SHA-256 in hex")
     return Envelope(
         task_id=task_id,
         correlation_id=headers.get(CORRELATION_ID, ""),
         parent_run=headers.get(PARENT_RUN, ""),
         deadline=_deadline(headers.get(DEADLINE_MS), now),
-        reply_to=reply_to,
+        reply_to=_reply_to(headers.get(REPLY_TO, "")),
         traceparent=headers.get(TRACEPARENT, ""),
-        blob=blob,
+        blob=_blob(headers.get(BLOB, "")),
     )
 
 
@@ -108,3 +103,15 @@ def _deadline(text: str | None, now: float) -> float | None:
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise BadMessage(f"header {DEADLINE_MS} {text[:40]!r} must be whole milliseconds that remain")
     return now + min(int(text) / 1000, MAX_DEADLINE)
+
+
+def _reply_to(text: str) -> str:
+    if text and (_REPLY.match(text) is None or text.split(".", 1)[0] in _INTERNAL):
+        raise BadMessage(f"header {REPLY_TO} {text[:40]!r} must be a plain subject that is none of ours")
+    return text
+
+
+def _blob(text: str) -> str:
+    if text and _DIGEST.match(text) is None:
+        raise BadMessage(f"header {BLOB} {text[:40]!r} must be a SHA-256 in hex")
+    return text

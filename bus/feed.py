@@ -6,13 +6,12 @@ Invariant: a feed yields every message behind the last ack in stream order, or i
 """
 
 import logging
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 import msgspec
 
 from .errors import ConfigError, Superseded
-from .jetstream import NO_CONSUMER, ApiError, JetStream, refused
+from .jetstream import NO_CONSUMER, ApiError, JetStream, Json, refused
 from .patience import persist
 from .port import Delivered
 from .pull import Pull, Puller
@@ -118,8 +117,8 @@ async def open_feed(js: JetStream, puller: Puller, line: Generation, settings: F
     return NatsFeed(puller, await puller.open(line.stream, line.name, settings.batch))
 
 
-def _config(line: Generation, settings: FeedSettings) -> dict[str, Any]:
-    config: dict[str, Any] = {
+def _config(line: Generation, settings: FeedSettings) -> Json:
+    config: Json = {
         "durable_name": line.name,
         "deliver_policy": "all",
         "ack_policy": "explicit",
@@ -128,12 +127,10 @@ def _config(line: Generation, settings: FeedSettings) -> dict[str, Any]:
         "max_ack_pending": -1,
         "replay_policy": "instant",
     }
-    if line.subject:
-        config["filter_subject"] = line.subject
-    return config
+    return {**config, "filter_subject": line.subject} if line.subject else config
 
 
-async def _establish(js: JetStream, line: Generation, config: Mapping[str, Any]) -> None:
+async def _establish(js: JetStream, line: Generation, config: Json) -> None:
     await _delete(js, line.stream, line.of(line.epoch - 1))  # nearly always the only other one
     try:
         info = await _create(js, line, config)
@@ -148,7 +145,7 @@ async def _establish(js: JetStream, line: Generation, config: Mapping[str, Any])
     _compare(config, info.get("config", {}), line.name)
 
 
-async def _create(js: JetStream, line: Generation, config: Mapping[str, Any]) -> dict[str, Any]:
+async def _create(js: JetStream, line: Generation, config: Json) -> Json:
     body = {"stream_name": line.stream, "config": config}
     return await js.api(f"CONSUMER.DURABLE.CREATE.{line.stream}.{line.name}", body)
 
@@ -184,7 +181,7 @@ async def _epochs(js: JetStream, line: Generation) -> list[int]:
     return [int(tail) for tail in tails if tail.isdecimal()]
 
 
-def _compare(asked: Mapping[str, Any], echo: Mapping[str, Any], name: str) -> None:
+def _compare(asked: Json, echo: Json, name: str) -> None:
     for field, value in asked.items():
         if echo.get(field) != value:
             raise ConfigError(

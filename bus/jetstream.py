@@ -25,6 +25,7 @@ NO_CONSUMER = 10014
 NO_MESSAGE = 10037
 NOT_DELETED = 10057
 NOT_FOUND = 404
+Json = dict[str, Any]  # of the storage API: too wide and too varied for types of ours
 
 
 class ApiError(Exception):
@@ -84,8 +85,10 @@ async def request(
     Raises:
         NoOwner: Nobody listens there.
         DeadlineExceeded: No reply in time.
-        BusLost: The connection is closed or went away.
+        BusLost: The connection is closed or away: nats-py would send it later, to nobody's knowledge.
     """
+    if not (client.is_connected or client.is_closed):
+        raise BusLost(f"not connected, nothing was asked of {subject}", subject=subject)
     try:
         reply = await client.request(subject, payload, timeout, headers=dict(headers) if headers else None)
     except nats_errors.NoRespondersError as error:
@@ -109,7 +112,7 @@ class JetStream:
         self._client = client
         self._timeout = timeout
 
-    async def api(self, verb: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def api(self, verb: str, body: Json | None = None) -> Json:
         """Call `$JS.API.<verb>` and return the whole answer.
 
         Raises:
@@ -121,7 +124,7 @@ class JetStream:
         payload = msgspec.json.encode(body) if body is not None else b""
         reply = await request(self._client, f"$JS.API.{verb}", payload, None, self._timeout)
         _refuse(_failed.decode(reply.payload).error)
-        answer: dict[str, Any] = msgspec.json.decode(reply.payload)
+        answer: Json = msgspec.json.decode(reply.payload)
         return answer
 
     async def publish(
@@ -153,9 +156,9 @@ class JetStream:
 
         None where there is none; raises as `api`.
         """
-        query: dict[str, Any] = {"last_by_subj": last_by} if last_by else {"seq": seq or 0}
+        query: Json = {"last_by_subj": last_by} if last_by else {"seq": seq or 0}
         if next_by:
-            query["next_by_subj"] = next_by
+            query = {**query, "next_by_subj": next_by}
         subject = f"$JS.API.STREAM.MSG.GET.{stream}"
         reply = await request(self._client, subject, msgspec.json.encode(query), None, self._timeout)
         got = _got.decode(reply.payload)
@@ -177,7 +180,7 @@ def explained(error: Exception, subject: str) -> BusLost | ConfigError:
 def refused(error: ApiError, stream: str) -> BusError | ConfigError:
     """The error for a user of a refusal that no retry cures."""
     if error.err_code == NO_STREAM:
-        return ConfigError(f"stream {stream} does not exist: `actorium provision` makes it", stream=stream)
+        return ConfigError(f"stream {stream} does not exist: `actorium up` makes it", stream=stream)
     return BusError(f"stream {stream}: {error}", stream=stream)
 
 

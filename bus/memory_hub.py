@@ -7,14 +7,14 @@ Invariant: it keeps the contract of the bus (tests/contract/bus), and delivers i
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 import msgspec
 
 from .envelope import EXPECTED_STREAM, MSG_ID
 from .errors import BusError, ConfigError, MailboxFull, Superseded
-from .jetstream import MAILBOX_FULL, PubAck, Refusal
+from .jetstream import MAILBOX_FULL, Json, PubAck, Refusal
 from .port import Handler, Message, Past, Stored
 from .streams import StreamSettings, definitions
 from .subjects import inbox, parse_public, partition
@@ -55,7 +55,7 @@ class Listener:
 class MemoryStream:
     """What one stream keeps."""
 
-    def __init__(self, config: Mapping[str, Any], clock: Callable[[], float]) -> None:
+    def __init__(self, config: Json, clock: Callable[[], float]) -> None:
         self.name: str = config["name"]
         self._subjects: list[str] = config["subjects"]
         self._bound: int = config.get("max_msgs_per_subject", 0)
@@ -154,7 +154,7 @@ class MemoryHub:
             ConfigError: There is none.
         """
         if name not in self.streams:
-            raise ConfigError(f"stream {name} does not exist: `actorium provision` makes it", stream=name)
+            raise ConfigError(f"stream {name} does not exist: `actorium up` makes it", stream=name)
         return self.streams[name]
 
     def listen(self, listener: Listener) -> None:

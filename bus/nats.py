@@ -22,7 +22,7 @@ from .jetstream import NO_MESSAGE, NOT_DELETED, ApiError, JetStream, PubAck, exp
 from .port import Handler, Message, Past, Stored
 from .pull import Puller
 from .storing import store
-from .subjects import INBOX, INGRESS, consumer, inbox_filter
+from .subjects import INBOX, INGRESS, consumers, inbox_filter
 
 log = logging.getLogger("actorium.bus")
 
@@ -129,10 +129,11 @@ class NatsBus:
             BusLost: The connection is closed.
         """
         check_frame(subject, payload, headers, self.max_payload)
+        if not (self.connected or self._connection.is_closed):
+            log.debug("bus.dropped", extra={"subject": subject})
+            return
         try:
             await self._connection.publish(subject, payload, reply, dict(headers) if headers else None)
-        except nats_errors.OutboundBufferLimitError:
-            log.debug("bus.dropped", extra={"subject": subject})
         except nats_errors.Error as error:
             raise explained(error, subject) from error
 
@@ -209,8 +210,7 @@ class NatsBus:
             Superseded: A feed of a higher epoch exists: this owner is fenced.
             BusLost: The server did not answer for 20 s.
         """
-        prefix = consumer(part, epoch).removesuffix(str(epoch))
-        return await self._open(Generation(INBOX, prefix, epoch, inbox_filter(part)))
+        return await self._open(Generation(INBOX, consumers(part), epoch, inbox_filter(part)))
 
     async def ingress(self, epoch: int) -> NatsFeed:
         """Take over INGRESS in an epoch: one relay at a time, or the order per agent would be lost.
@@ -280,10 +280,12 @@ class NatsBus:
         await self._connection.end()
 
     async def _state(self, up: bool) -> None:
-        if up:
-            self.puller.interrupt()
-        if self._on_state is not None:
-            self._on_state(up)
-        if up:
-            for callback in self._callbacks:
+        try:
+            if up:
+                self.puller.interrupt()
+            if self._on_state is not None:
+                self._on_state(up)
+            for callback in self._callbacks if up else ():
                 await callback()
+        except Exception:  # the boundary: it would end the reconnecting of nats-py
+            log.exception("bus.callback_failed")

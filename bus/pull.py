@@ -31,15 +31,17 @@ PENDING_BYTES = 512 * 1024 * 1024
 class Pull:
     """The messages of one durable consumer, in the order they arrived. Made by `Puller.open`."""
 
-    def __init__(self, puller: "Puller", stream: str, consumer: str, batch: int) -> None:
+    def __init__(self, puller: "Puller", stream: str, consumer: str, batch: int, token: str) -> None:
         self.stream = stream
         self.consumer = consumer
+        self.token = token  # in the subject of its statuses
         self._puller = puller
         self.batch = batch
         self._buffer: deque[Delivery] = deque()
         self._ready = asyncio.Event()
         self._error: Interrupted | None = None
         self._ended = False
+        self._order = 0  # of the newest delivery
         self.serial = 0  # of the request that is outstanding
         self.left = 0  # messages it may still bring
         self.heard = 0.0  # when the server last said anything about it
@@ -76,24 +78,36 @@ class Pull:
         """A message has come."""
         self.heard, self.refused = now, 0
         self.left = max(0, self.left - 1)
+        self._order = delivery.order
         self._buffer.append(delivery)
         self._ready.set()
+
+    def beat(self, newest: str) -> None:
+        """The server says that the request lives, and which delivery was the newest."""
+        self.refused = 0
+        if newest.isdecimal() and int(newest) > self._order:
+            self.interrupt(f"delivery {newest} is missing, {self._order} was the newest to come")
 
     def interrupt(self, why: str) -> None:
         """Deliveries may be missing: who reads is told, once and for good."""
         self._error = self._error or Interrupted(f"{self.consumer}: {why}", consumer=self.consumer)
+        self.due = None
         self._buffer.clear()
         self._ready.set()
 
     def end(self) -> None:
         """No more messages will come; what is buffered belongs to somebody else now."""
-        self._ended = True
+        self._ended, self.due = True, None
         self._buffer.clear()
         self._ready.set()
 
     def is_due(self, now: float) -> bool:
         """Whether a refused request should be issued again."""
         return self.due is not None and self.due <= now
+
+    def is_silent(self, since: float) -> bool:
+        """Whether nothing was heard of a request since then."""
+        return self.live and self.left > 0 and self.heard < since
 
     @property
     def live(self) -> bool:
@@ -127,7 +141,6 @@ class Puller:
         self._by_token: dict[str, Pull] = {}
         self._by_consumer: dict[tuple[str, str], Pull] = {}
         self._next_id = 0
-        self._tokens: dict[Pull, str] = {}
         self._wake = asyncio.Event()
 
     async def open(self, stream: str, consumer: str, batch: int) -> Pull:
@@ -136,18 +149,15 @@ class Puller:
         older = self._by_consumer.get((stream, consumer))
         if older is not None:
             await older.close()
-        pull = Pull(self, stream, consumer, batch)
         self._next_id += 1
-        token = f"{consumer}-{self._next_id}"
-        self._by_token[token] = self._by_consumer[stream, consumer] = pull
-        self._tokens[pull] = token
+        pull = Pull(self, stream, consumer, batch, f"{consumer}-{self._next_id}")
+        self._by_token[pull.token] = self._by_consumer[stream, consumer] = pull
         await self.ask(pull)
         return pull
 
     async def ask(self, pull: Pull) -> None:
         """Issue a request. One that cannot be sent now is sent by the sweep or after the reconnect."""
-        token = self._tokens.get(pull)
-        if token is None or not pull.live:
+        if not pull.live:
             return
         pull.serial += 1
         pull.left, pull.due, pull.heard = pull.batch, None, _now()
@@ -157,7 +167,7 @@ class Puller:
             "idle_heartbeat": int(self._heartbeat * 1e9),
         }
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{pull.stream}.{pull.consumer}"
-        reply = f"{self._inbox}.{token}-{pull.serial}"
+        reply = f"{self._inbox}.{pull.token}-{pull.serial}"
         try:
             await self._client.publish(subject, msgspec.json.encode(body), reply)
         except nats_errors.Error as error:
@@ -176,11 +186,9 @@ class Puller:
 
     def forget(self, pull: Pull) -> None:
         """Drop what belongs to a closed pull."""
-        token = self._tokens.pop(pull, None)
-        if token is not None:
-            del self._by_token[token]
-            if self._by_consumer.get((pull.stream, pull.consumer)) is pull:
-                del self._by_consumer[pull.stream, pull.consumer]
+        self._by_token.pop(pull.token, None)
+        if self._by_consumer.get((pull.stream, pull.consumer)) is pull:
+            del self._by_consumer[pull.stream, pull.consumer]
 
     async def close(self) -> None:
         """End every pull and the sweep. Idempotent."""
@@ -226,7 +234,7 @@ class Puller:
         pull.heard = _now()
         match after_status(headers.get("Status", ""), headers.get("Description", "")):
             case Next.WAIT:
-                pull.refused = 0
+                pull.beat(headers.get("Nats-Last-Consumer", ""))
             case Next.AGAIN:
                 pull.left = pull.refused = 0
                 if pull.hungry:
@@ -238,6 +246,8 @@ class Puller:
                 pull.end()
 
     def _postpone(self, pull: Pull) -> None:
+        if not pull.live:
+            return
         pull.left = 0
         pull.due = _now() + min(MAX_PAUSE, 0.02 * 2 ** min(pull.refused, 10))
         pull.refused += 1
@@ -248,14 +258,12 @@ class Puller:
         while True:
             now = _now()
             async with asyncio.TaskGroup() as group:
-                for pull in [one for one in self._by_token.values() if one.live]:
-                    silent = pull.left > 0 and now - pull.heard > 2 * self._heartbeat
+                for pull in list(self._by_token.values()):
+                    silent = pull.is_silent(now - 2 * self._heartbeat)
                     if silent or pull.is_due(now):
                         group.create_task(self._revive(pull, suspect=silent or pull.refused > 1))
             self._wake.clear()
-            dues = [
-                pull.due - _now() for pull in self._by_token.values() if pull.live and pull.due is not None
-            ]
+            dues = [pull.due - _now() for pull in self._by_token.values() if pull.due is not None]
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(0.005, min([self._heartbeat / 2, *dues]))):
                     await self._wake.wait()

@@ -99,6 +99,6 @@ def _unknown(subject: str, timeout: float, answer: PubAck | BusError | ApiError)
         )
     stream = stream_of(subject) or "its stream"
     return BusLost(
-        f"nothing stores {subject}: the server starts, or {stream} is missing (run `actorium provision`)",
+        f"nothing stores {subject}: the server starts, or {stream} is missing (`actorium up` makes it)",
         subject=subject,
     )

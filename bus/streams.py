@@ -5,14 +5,13 @@ echoed what was asked of it; old servers drop silently what they do not know.
 """
 
 import logging
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from .connection import Version
 from .errors import ConfigError, UnsupportedServer
-from .jetstream import NO_STREAM, WRONG_LAST, ApiError, JetStream
+from .jetstream import NO_STREAM, WRONG_LAST, ApiError, JetStream, Json
 from .patience import persist
 from .server import Features, check_version, features
 from .subjects import (
@@ -57,7 +56,7 @@ class StreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     patience: float = 20.0
 
 
-def definitions(settings: StreamSettings) -> dict[str, dict[str, Any]]:
+def definitions(settings: StreamSettings) -> dict[str, Json]:
     """Every stream and what is asked for it, as the server's JSON wants it."""
     mailbox = {
         "retention": "workqueue",
@@ -66,7 +65,7 @@ def definitions(settings: StreamSettings) -> dict[str, dict[str, Any]]:
         "discard_new_per_subject": True,
         "duplicate_window": _nanos(settings.window),
     }
-    asked: dict[str, dict[str, Any]] = {
+    asked: dict[str, Json] = {
         INGRESS: {"subjects": [*_leaf("inbox"), ORCHESTRATOR], **mailbox},
         INBOX: {"subjects": ["inp.*.*.*"], **mailbox},
         LEDGER: {"subjects": ["led.>"], "discard": "new", "deny_delete": True, "deny_purge": True},
@@ -117,7 +116,7 @@ async def provision(js: JetStream, version: Version, settings: StreamSettings) -
     return features(version)
 
 
-async def _ensure(js: JetStream, version: Version, asked: Mapping[str, Any]) -> None:
+async def _ensure(js: JetStream, version: Version, asked: Json) -> None:
     name = asked["name"]
     try:
         found = await js.api(f"STREAM.INFO.{name}")
@@ -143,7 +142,7 @@ async def _ensure(js: JetStream, version: Version, asked: Mapping[str, Any]) -> 
         )
 
 
-def _check_existing(asked: Mapping[str, Any], echo: Mapping[str, Any]) -> None:
+def _check_existing(asked: Json, echo: Json) -> None:
     name = asked["name"]
     for field, wanted, given in differences(asked, echo):
         raise ConfigError(
@@ -154,18 +153,18 @@ def _check_existing(asked: Mapping[str, Any], echo: Mapping[str, Any]) -> None:
         )
 
 
-def differences(asked: Mapping[str, Any], echo: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+def differences(asked: Json, echo: Json) -> list[tuple[str, Any, Any]]:
     """Field, asked and echoed, where they differ; of metadata the server may add to what was asked."""
-    found = []
-    for field, wanted in asked.items():
-        given = echo.get(field)
-        if field == "metadata":
-            given = {key: value for key, value in (given or {}).items() if key in wanted}
-        if field == "subjects":
-            wanted, given = sorted(wanted), sorted(given or [])  # noqa: PLW2901  # order says nothing
-        if given != wanted and (wanted or given):  # a field that is off may be left out
-            found.append((field, wanted, given))
-    return found
+    pairs = ((field, *_comparable(field, wanted, echo.get(field))) for field, wanted in asked.items())
+    return [(field, wanted, given) for field, wanted, given in pairs if wanted != given]
+
+
+def _comparable(field: str, wanted: Any, given: Any) -> tuple[Any, Any]:
+    if field == "metadata":
+        return wanted, {key: value for key, value in (given or {}).items() if key in wanted}
+    if field == "subjects":
+        return sorted(wanted), sorted(given or [])
+    return wanted, given or type(wanted)()  # servers leave out what is off
 
 
 async def _agree(js: JetStream, partitions: int) -> None:

@@ -110,9 +110,9 @@ def dead_letter(part: int, tenant: str, agent: str) -> str:
     return f"dlq.{part}.{tenant}.{agent}"
 
 
-def consumer(part: int, epoch: int) -> str:
-    """The durable consumer of a partition in one epoch: its generation is the fence."""
-    return f"p{part}-e{epoch}"
+def consumers(part: int) -> str:
+    """What the durable consumers of a partition begin with; the epoch behind it is the fence."""
+    return f"p{part}-e"
 
 
 def stream_of(subject: str) -> str:

@@ -21,7 +21,7 @@ async def serve(path: str, settings: Settings) -> None:
     """Call back on the socket and serve until it closes."""
     reader, writer = await asyncio.open_unix_connection(path)
     names = await connect(settings, "agent process")
-    courier = BusCourier(names.bus, names.blobs, names.registry)
+    courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
     try:
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             await AgentProcess(reader, writer, courier).run()

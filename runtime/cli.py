@@ -4,7 +4,6 @@ Not responsible for what a command does. Invariants: nothing heavy is imported b
 error a user can make or meet is one line and an exit status, and never a traceback.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -14,13 +13,16 @@ import click
 from .cli_agent import agent
 from .cli_answer import Answer, Exit
 from .cli_connection import as_json
+from .cli_dlq import dlq
+from .cli_doctor import doctor
+from .cli_ledger import ledger
 from .cli_program import dev, up
+from .cli_tap import tap
 from .cli_task import ask, task
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.pass_context
-def actorium(context: click.Context) -> None:
+def actorium() -> None:
     """Durable actors for autonomous agents over NATS.
 
     Start with `actorium demo`, or with a program of your own and `actorium dev app.py`. Commands reach the
@@ -35,9 +37,9 @@ def actorium(context: click.Context) -> None:
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
 def demo(*, keep: bool) -> None:
     """Start a NATS, workers and agents, give them a task, and show what happens."""
-    from .demo import main as run
+    from .demo import main as show
 
-    raise click.exceptions.Exit(run(keep=keep))
+    raise click.exceptions.Exit(show(keep=keep))
 
 
 @actorium.command(short_help="Versions of actorium, Python and nats-py.")
@@ -53,19 +55,13 @@ def version(answer: Answer) -> None:
     answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
 
 
-for each in (dev, up, agent, task, ask):
+for each in (dev, up, agent, task, ask, tap, dlq, ledger, doctor):
     actorium.add_command(each)
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the status of the command."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    status = run(arguments)
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _to_nowhere()
-    sys.exit(status)
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -82,15 +78,20 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, click.Abort):
         sys.stderr.write("interrupted\n")
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # whoever read our output has enough
-        _to_nowhere()
-        return Exit.OK
     except Exception as error:
         from ..bus.errors import ActoriumError
 
-        if not isinstance(error, ActoriumError):
+        first = _first(error)
+        if not isinstance(first, ActoriumError):
             raise
-        return answer.failed(error)
+        return answer.failed(first)
+
+
+def _first(error: BaseException) -> BaseException:
+    """The error that a task group was ended by."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _guided(error: click.ClickException) -> str:
@@ -98,11 +99,6 @@ def _guided(error: click.ClickException) -> str:
     message = " ".join(error.format_message().split())
     context = getattr(error, "ctx", None)
     return f"{message} ({context.command_path} --help)" if context else message
-
-
-def _to_nowhere() -> None:
-    """Let nothing fail on the broken stdout again, not even the interpreter's last flush."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -53,7 +53,9 @@ def show(answer: Answer, agent: str) -> None:
 @click.option("--config-json", default="{}", metavar="JSON", help="Keyword arguments of the class.")
 @click.option("--isolation", type=click.Choice(["shared", "process"]), default="shared", show_default=True)
 @click.option("--description", default="", help="For people.")
-def spawn(answer: Answer, *, name: str, kind: str, config_json: str, isolation: str, description: str) -> None:
+def spawn(
+    answer: Answer, *, name: str, kind: str, config_json: str, isolation: str, description: str
+) -> None:
     """Define the agent NAME of the class KIND (`module:Class`), or change its definition.
 
     It comes alive with its first message, on a worker whose program has the class.
@@ -96,7 +98,13 @@ def status(answer: Answer, agent: str) -> None:
 @agent_argument
 def stop(answer: Answer, agent: str) -> None:
     """Stop an agent: it refuses asks and keeps stored tasks, until it is restarted."""
-    told = connected(answer, lambda client: _told(client, agent, "stop"))
+    from ..bus.errors import NoOwner
+
+    try:
+        told = connected(answer, lambda client: _told(client, agent, "stop"))
+    except NoOwner:
+        answer.note("no worker is up; it is written down and holds when one is")
+        told = {"agent": agent, "status": "stopped"}
     answer.data(told, f"{agent} is {told['status']}")
 
 
@@ -111,7 +119,8 @@ def restart(answer: Answer, agent: str) -> None:
 
 async def _told(client: "Client", agent: str, verb: str) -> dict[str, Any]:
     await must_exist(client, agent)
-    return await client.courier.command(agent, verb)
+    told: dict[str, Any] = await client.courier.command(agent, verb)
+    return told
 
 
 def _switch(definition: "Definition") -> str:
@@ -122,12 +131,9 @@ def _shown(definition: "Definition") -> dict[str, Any]:
     """A definition with what its defaults leave out."""
     import msgspec
 
-    told: dict[str, Any] = {"name": definition.name, "kind": definition.kind}
-    return (
-        told
-        | {"isolation": definition.options.isolation.value, "stopped": definition.stopped}
-        | msgspec.to_builtins(definition)
-    )
+    told: dict[str, Any] = msgspec.to_builtins(definition)
+    isolation = definition.options.isolation.value
+    return {"name": definition.name, "isolation": isolation, "stopped": definition.stopped} | told
 
 
 def _lines(told: dict[str, Any]) -> str:

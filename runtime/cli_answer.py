@@ -5,7 +5,9 @@ JSON and nothing else, one value a line, also when the command fails.
 """
 
 import json
+import os
 import sys
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +69,17 @@ class Answer:
             import msgspec
 
             text = msgspec.json.encode(value).decode()
-        sys.stdout.write(f"{text}\n" if text else "")
-        sys.stdout.flush()
+        try:
+            sys.stdout.write(f"{text}\n" if text else "")
+            sys.stdout.flush()
+        except BrokenPipeError as error:  # whoever read our output has enough; nothing shall fail on it again
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise click.exceptions.Exit(Exit.OK) from error
 
     def note(self, text: str) -> None:
         """Progress, for people."""
-        if not self.as_json:
-            sys.stderr.write(f"{text}\n")
-            sys.stderr.flush()
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
     def failed(self, error: "ActoriumError") -> Exit:
         """Say what went wrong; the exit status for it."""
@@ -95,7 +100,7 @@ class Answer:
         return exit_status(failure["code"])
 
 
-def columns(rows: list[tuple[str, ...]]) -> str:
+def columns(rows: Sequence[tuple[str, ...]]) -> str:
     """Rows as text, each column as wide as its widest cell."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)

@@ -4,8 +4,8 @@ Not responsible for exit statuses (`cli_answer.py`). Invariant: an unknown agent
 was probably meant, whichever call found it out.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -60,6 +60,8 @@ def connected(answer: Answer, work: "Callable[[Client], Awaitable[T]]") -> T:
     Raises:
         ActoriumError: As `work`; UnknownAgent with the nearest name there is.
     """
+    import asyncio
+
     from .client import Client
     from .telemetry import set_up_logs
 
@@ -75,11 +77,30 @@ def connected(answer: Answer, work: "Callable[[Client], Awaitable[T]]") -> T:
 
 async def _guided(client: "Client", work: "Callable[[Client], Awaitable[T]]") -> T:
     from ..actors.errors import UnknownAgent
+    from ..bus.errors import ActoriumError, ConfigError
 
     try:
         return await work(client)
     except UnknownAgent as error:
         raise await _nearest(client, error) from error
+    except ActoriumError as error:
+        if await _is_empty(client):
+            text = "this NATS holds no agents yet: run `actorium up app.py` with NATS_URL set to it"
+            raise ConfigError(text) from error
+        raise
+
+
+async def _is_empty(client: "Client") -> bool:
+    """Whether nobody ever ran agents on this server: then every error is about that."""
+    from ..bus.errors import BusError, ConfigError
+    from ..bus.streams import META, META_PARTITIONS
+
+    with suppress(BusError):
+        try:
+            await client.names.bus.newest(META, META_PARTITIONS)
+        except ConfigError:
+            return True
+    return False
 
 
 async def _nearest(client: "Client", error: "UnknownAgent") -> "UnknownAgent":

@@ -4,17 +4,19 @@ Not responsible for running them (`dev.py`). Invariant: what is wrong with the f
 is told in one line before anything starts.
 """
 
-import asyncio
-import difflib
+import shlex
 import sys
+from collections.abc import Callable
 from contextlib import suppress
+from functools import reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .cli_answer import Answer, columns
-from .cli_connection import as_json, nats_url
+from .cli_connection import common
+from .cli_example import example
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
@@ -22,34 +24,32 @@ if TYPE_CHECKING:
     from .config import Settings
     from .supervisor import NodeSupervisor
 
+Command = Callable[..., None]
+
 DEFAULT = "app.py"
 SHOWN = 20  # agents that are listed at the start
 
-_options = [
+_OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--workers", type=click.IntRange(0), help="Worker processes; 0: one per core."),
-    click.option("--config", "config", type=click.Path(), help="A TOML file with settings."),
+    click.option("--config", type=click.Path(), help="A TOML file with settings."),
     click.option("--node", help="This machine's name among the others."),
     click.option("--data", type=click.Path(), help="Where the embedded server keeps its streams."),
     click.option("--lease", type=float, help="Seconds until a silent worker's agents go to others."),
     click.option("--drain", type=float, help="Seconds that a planned stop waits for what is in hand."),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     click.option("--log-json", is_flag=True, default=None, help="One JSON object a line on stderr."),
-    as_json,
-    nats_url,
-    click.pass_obj,
-]
+    common,
+)
 
 
-def program(command: Any) -> Any:
+def _program(command: Command) -> Command:
     """The options of dev and up."""
-    for option in reversed(_options):
-        command = option(command)
-    return command
+    return reduce(lambda made, option: option(made), reversed(_OPTIONS), command)
 
 
 @click.command(short_help="Run a program with everything it needs.")
 @click.argument("source", required=False, default="", metavar="[APP]")
-@program
+@_program
 def dev(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
     """Run the agents of APP (app.py, module:name or a TOML file) and a NATS of their own.
 
@@ -60,7 +60,7 @@ def dev(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
 
 @click.command(short_help="Run a program's workers on an existing NATS.")
 @click.argument("source", required=False, default="", metavar="[APP]")
-@program
+@_program
 def up(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
     """Join the NATS at NATS_URL with workers for the agents of APP; Ctrl-C drains.
 
@@ -70,6 +70,8 @@ def up(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
 
 
 def _serve(answer: Answer, source: str, config: str | None, flags: dict[str, Any], *, embed: bool) -> None:
+    import asyncio
+
     from ..bus.errors import ConfigError
     from .dev import serve
     from .telemetry import set_up_logs
@@ -81,7 +83,7 @@ def _serve(answer: Answer, source: str, config: str | None, flags: dict[str, Any
     definitions = _load(source).definitions if source else ()
 
     def started(used: "Settings", supervisor: "NodeSupervisor") -> None:
-        with suppress(OSError):  # nobody reads it any more; the agents run all the same
+        with suppress(click.exceptions.Exit):  # nobody reads it any more; the agents run all the same
             _tell(answer, definitions, used, supervisor, embedded=not settings.nats.url)
 
     asyncio.run(serve(definitions, source, settings, embed=embed, started=started))
@@ -131,6 +133,8 @@ def _where(error: BaseException, source: str) -> str:
 
 
 def _similar(path: Path, *suffixes: str) -> str:
+    import difflib
+
     beside = [file.name for file in path.parent.glob("*") if file.suffix in suffixes]
     close = difflib.get_close_matches(path.name, beside, 1, 0.5)
     return f", did you mean {path.parent / close[0]}?" if close else ""
@@ -165,17 +169,20 @@ def _told(
     ]
     rows = [(f"  {d.name}", d.kind, "  ".join(_subjects(d).values())) for d in definitions[:SHOWN]]
     more = [f"  and {len(definitions) - SHOWN} more: actorium agent ls"] if len(definitions) > SHOWN else []
-    name = definitions[0].name if definitions else "AGENT"
-    following = [
-        "next",
-        f"  actorium ask {name} 'hello'",
-        f"  actorium task send {name} 'hello' --wait",
+    following = _next(definitions[0]) if definitions else ["  actorium agent spawn NAME module:Class"]
+    agents = ["agents", columns(rows)] if rows else ["agents   none of its own"]
+    return "\n".join([columns(head), *agents, *more, "next", *following, "Ctrl-C drains and ends it"])
+
+
+def _next(definition: "Definition") -> list[str]:
+    """Commands to try, ready to be copied."""
+    name, text = definition.name, shlex.quote(example(definition))
+    return [
+        f"  actorium ask {name} {text}",
+        f"  actorium task send {name} {text} --wait",
         f"  actorium tap {name}",
-        f"  nats pub agents.{name}.inbox 'hello'",
-        "Ctrl-C drains and ends it",
+        f"  nats pub agents.{name}.inbox {text}",
     ]
-    agents = ["agents", columns(rows)] if rows else ["agents   none of its own; actorium agent spawn"]
-    return "\n".join([columns(head), *agents, *more, *following])
 
 
 def _subjects(definition: "Definition") -> dict[str, str]:

@@ -154,7 +154,7 @@ class Client:
 
     def _connected(self, names: Namespace) -> None:
         self._names = names
-        self._courier = BusCourier(names.bus, names.blobs, names.registry)
+        self._courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
 
     @property
     def names(self) -> Namespace:

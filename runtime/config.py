@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def node_name(self) -> str:
         """The node's name: as set, else the host's, as a token."""
         name = self.node or socket.gethostname().split(".")[0]
-        return "".join(c if c.isalnum() or c in "-_" else "-" for c in name.lower())[:63] or "node"
+        return "".join(c if c.isascii() and c.isalnum() or c in "-_" else "-" for c in name.lower())[:63] or "node"
 
     @property
     def worker_count(self) -> int:
@@ -140,6 +140,8 @@ def decode(values: Mapping[str, Any], shape: type[Any], where: str) -> Any:
     Raises:
         ConfigError: A key is unknown or a value does not fit.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{where} must be a table, not {values!r}")
     _refuse_unknown(values, shape, where, "")
     try:
         return msgspec.convert(values, shape, strict=False)
@@ -166,8 +168,11 @@ def _refuse_unknown(values: Mapping[str, Any], shape: type[Any], where: str, pre
 
 def _from_file(path: Path) -> dict[str, Any]:
     values = read_toml(path)
-    table: dict[str, Any] = values.get("actorium", {})
-    return dict(table)
+    alone = {key: value for key, value in values.items() if key != "agent"}
+    table: Any = values.get("actorium", {} if "agent" in values else alone)
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: actorium must be a table, not {table!r}")
+    return table
 
 
 def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -181,6 +186,8 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _put(values: dict[str, Any], key: str, value: object) -> None:
     *tables, last = key.split(".")
-    for table in tables:
+    for depth, table in enumerate(tables, 1):
         values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise ConfigError(f"{'.'.join(tables[:depth])} is a value, no table: {key} cannot be set", key=key)
     values[last] = value

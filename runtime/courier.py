@@ -29,8 +29,17 @@ from .registry import Registry
 CONTROL_TIMEOUT = 3.0  # seconds for one control call; callers with time left try again
 LOOK_AGAIN = 2.0  # seconds of silence after which the owner is asked for a result
 NOT_RUN = frozenset(
-    {UnknownAgent.code, UnknownKind.code, ActorStopped.code, MailboxFull.code, BadTask.code, "bad_message"}
+    {
+        UnknownAgent.code,
+        UnknownKind.code,
+        ActorStopped.code,
+        MailboxFull.code,
+        BadTask.code,
+        NoOwner.code,
+        "bad_message",
+    }
 )
+UNSURE = frozenset({DeadlineExceeded.code, BusLost.code})  # whether it ran
 
 
 class LocalHost(Protocol):
@@ -51,6 +60,7 @@ class BusCourier:
         blobs: Where bodies over 64 KiB go.
         registry: For `spawn` and `command`.
         local: The partitions that this process owns: a short cut for asks.
+        partitions: Of the namespace.
         clock: Monotonic seconds.
     """
 
@@ -62,6 +72,7 @@ class BusCourier:
         *,
         tenant: str = subjects.DEFAULT_TENANT,
         local: Local | None = None,
+        partitions: int = subjects.PARTITIONS,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = bus
@@ -69,6 +80,7 @@ class BusCourier:
         self._registry = registry
         self._tenant = tenant
         self._local = local
+        self._partitions = partitions
         self._clock = clock
         self._inbox = subjects.reply_inbox(f"act{secrets.token_hex(8)}")
         self._waiting: dict[str, asyncio.Future[Message]] = {}
@@ -79,7 +91,13 @@ class BusCourier:
         if tenant == self._tenant:
             return self
         return BusCourier(
-            self._bus, self._blobs, self._registry, tenant=tenant, local=self._local, clock=self._clock
+            self._bus,
+            self._blobs,
+            self._registry,
+            tenant=tenant,
+            local=self._local,
+            partitions=self._partitions,
+            clock=self._clock,
         )
 
     async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
@@ -93,20 +111,32 @@ class BusCourier:
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Ask and wait until the deadline.
 
-        Delivery: at most once; it is sent again only while nobody was there to receive it.
+        Delivery: at most once; it is sent again only while nobody was there to receive it, or who was there
+        said that it did not run because the agent is moving.
 
         Raises:
             UnknownAgent, ActorStopped, MailboxFull, BadTask, NoOwner: It did not run.
             DeadlineExceeded, BusLost: Whether it ran is unknown.
         """
+        pause = 0.01
+        while True:
+            result = await self._ask_once(agent, task, envelope)
+            moving = result.failure is not None and result.failure.code == NoOwner.code
+            late = envelope.deadline is not None and self._clock() + pause >= envelope.deadline
+            if not moving or late:
+                return self._checked(result)
+            await asyncio.sleep(pause)
+            pause = min(0.25, pause * 2)
+
+    async def _ask_once(self, agent: str, task: Task, envelope: Envelope) -> Result:
         if self._local is not None:
             host = self._local(self._part(agent))
             if host is not None:
-                return self._checked(await self._short_cut(host, agent, task, envelope))
+                return await self._short_cut(host, agent, task, envelope)
         payload, blob = await check_in(self._blobs, encode(task))
         sent = msgspec.structs.replace(envelope, blob=blob) if blob else envelope
         reply = await self._until(agent, payload, sent.headers, envelope.deadline)
-        return self._checked(await self._result(reply))
+        return await self._result(reply)
 
     async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Store a task and wait for its result, over the death of any process.
@@ -159,8 +189,8 @@ class BusCourier:
         return bool(msgspec.json.decode(reply.payload).get("cancelled"))
 
     async def spawn(self, definition: Definition) -> None:
-        """Define an agent, or change its definition; a live one is restarted with it."""
-        await self._registry.define(msgspec.structs.replace(definition, tenant=self._tenant))
+        """Define an agent, or change its definition; a live one is restarted with it, a stopped one started."""
+        await self._registry.define(msgspec.structs.replace(definition, tenant=self._tenant), start=True)
         with suppress(NoOwner, DeadlineExceeded):
             await self._control(definition.name, "reload", b"", timeout=CONTROL_TIMEOUT)
 
@@ -200,7 +230,7 @@ class BusCourier:
         return answer.result()
 
     def _part(self, agent: str) -> int:
-        return subjects.partition(self._tenant, subjects.token(agent, "agent id"))
+        return subjects.partition(self._tenant, subjects.token(agent, "agent id"), self._partitions)
 
     def _arrived(self, message: Message) -> None:
         waiter = self._waiting.pop((message.headers or {}).get(TASK_ID, ""), None)
@@ -222,6 +252,9 @@ class BusCourier:
                 )
             try:
                 return await self._bus.request(subject, payload, headers(now), timeout=left)
+            except DeadlineExceeded as error:
+                waited = f"no answer from agent {agent!r} in {left:.1f} s; whether it ran is unknown"
+                raise DeadlineExceeded(waited, agent=agent) from error
             except NoOwner:
                 await asyncio.sleep(min(pause, max(0.0, left)))
                 pause = min(0.25, pause * 2)
@@ -247,6 +280,6 @@ class BusCourier:
 
     def _checked(self, result: Result) -> Result:
         failure = result.failure
-        if failure is not None and (failure.code in NOT_RUN or failure.code == DeadlineExceeded.code):
+        if failure is not None and (failure.code in NOT_RUN or failure.code in UNSURE):
             raise from_failure(failure)
         return result

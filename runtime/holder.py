@@ -11,11 +11,12 @@ from contextlib import suppress
 
 import msgspec
 
+from ..actors.activation import GRACE
 from ..bus import subjects
 from ..bus.errors import BusError, Interrupted, Superseded
-from ..bus.port import Bus, Feed, Handler
+from ..bus.port import Bus, Feed, Handler, Subscription
 from ..storage.errors import Conflict, StorageError, StoreUnavailable
-from ..storage.port import Leases, Owner, Session, SessionSeen
+from ..storage.port import Leases, Owner
 from .ownership import Claim, Release, View, cleared, plan
 from .partition import Means, PartitionHost
 
@@ -29,6 +30,7 @@ class Holding(msgspec.Struct, eq=False):
     epoch: int
     revision: int
     host: PartitionHost
+    control: Subscription | None = None
     task: asyncio.Task[None] | None = None
     releasing: bool = False
 
@@ -76,7 +78,8 @@ class Holder:
         self._changed = asyncio.Event()
         self._draining = False
         self.settled = asyncio.Event()
-        self._expect(peers)
+        for peer in peers:
+            self._view.expect(peer, means.clock() + SETTLING)
 
     async def run(self) -> None:
         """Look and act until cancelled."""
@@ -103,9 +106,9 @@ class Holder:
     async def drain(self, timeout: float) -> None:
         """Hand every partition back, finishing what is in hand for at most so many seconds."""
         self._draining = True
-        releases = [self._tasks.create_task(self._release(part)) for part in list(self._held)]
+        releases = [self._tasks.create_task(self._release(part, timeout)) for part in list(self._held)]
         if releases:
-            await asyncio.wait(releases, timeout=timeout)
+            await asyncio.wait(releases, timeout=timeout + 1.0)
         await self._announce()
 
     def abandon(self) -> None:
@@ -114,11 +117,6 @@ class Holder:
             holding.host.abandon()
             if holding.task is not None:
                 holding.task.cancel()
-
-    def _expect(self, peers: tuple[str, ...]) -> None:
-        moment = self._clock() - self._view.ttl + SETTLING
-        told = [SessionSeen(peer, Session(id=peer, node=""), 0) for peer in peers]
-        self._view.look(told, [], moment)
 
     async def _look(self) -> None:
         view = self._view
@@ -165,13 +163,15 @@ class Holder:
     async def _hold(self, part: int, holding: Holding) -> None:
         """Host a partition until it is lost or handed back, over reconnects in ever newer epochs."""
         bus = self._means.bus
-        control = None
         try:
             while not holding.releasing:
                 feed = await self._open(bus, part, holding)
-                if control is None:
+                if holding.control is None and not holding.releasing:
                     self._hosts[part] = holding.host
-                    control = await bus.subscribe(f"ctl.{part}.*.*", self._receive)
+                    holding.control = await bus.subscribe(f"ctl.{part}.*.*", self._receive)
+                if holding.releasing:  # it was handed back while it was being opened
+                    await feed.close()
+                    break
                 try:
                     await holding.host.consume(feed)
                     break
@@ -180,12 +180,16 @@ class Holder:
         except (BusError, StorageError):
             pass  # somebody else owns it now, or the next look finds it free
         finally:
-            if control is not None:
-                await control.close()
-            self._hosts.pop(part, None)
             if not holding.releasing:
                 holding.host.abandon()
                 self._held.pop(part, None)
+            await self._leave(part, holding)
+
+    async def _leave(self, part: int, holding: Holding) -> None:
+        if self._hosts.get(part) is holding.host:
+            del self._hosts[part]
+        if holding.control is not None:
+            await holding.control.close()
 
     async def _open(self, bus: Bus, part: int, holding: Holding) -> Feed:
         while True:
@@ -212,14 +216,18 @@ class Holder:
             holding.epoch = holding.host.epoch = owner.epoch
             return
 
-    async def _release(self, part: int) -> None:
-        """Hand a partition back: no new asks, finish what is in hand, then clear the owner key."""
+    async def _release(self, part: int, grace: float = GRACE) -> None:
+        """Hand a partition back: no new asks, finish what is in hand, then clear the owner key.
+
+        An ask that comes meanwhile finds nobody, or a host that says so, and is asked again by its sender.
+        """
         holding = self._held.get(part)
         if holding is None or holding.releasing:
             return
         holding.releasing = True
-        self._hosts.pop(part, None)
-        await holding.host.drain()
+        if holding.control is not None:
+            await holding.control.close()
+        await holding.host.drain(grace)
         if holding.task is not None:
             await asyncio.wait([holding.task])
         self._held.pop(part, None)

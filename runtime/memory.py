@@ -8,6 +8,7 @@ own run beside the others here.
 """
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -56,18 +57,24 @@ async def in_memory(app: App, world: MemoryWorld | None = None) -> AsyncIterator
     world = world or MemoryWorld()
     names = world.connect()
     await asyncio.gather(*(names.registry.define(_here(definition)) for definition in app.definitions))
-    session = Session(id="memory", node="memory")
+    session = Session(id=f"memory-{secrets.token_hex(4)}", node="memory")
     await world.leases.put_session(session, revision=0)
     spec = WorkerSpec(session=session.id, node=session.node, settings=Settings(), lease=LEASE)
+    failed: Exception | None = None
     try:
         async with hosting(spec, names, lambda: True, Reporter("", session.id)) as worker:
             await worker.holder.settled.wait()
             async with Client.over(world.connect()) as client:
-                yield client
+                try:
+                    yield client
+                except Exception as error:  # noqa: BLE001  # the caller's: raised below as it is, in no group
+                    failed = error
             await worker.drain(5.0)
     finally:
         await world.leases.end_session(session.id)
         await names.close()
+    if failed is not None:
+        raise failed
 
 
 def _here(definition: Definition) -> Definition:

@@ -10,7 +10,8 @@ from ..bus.errors import ConfigError
 from ..bus.nats import NatsBus
 from ..bus.port import Bus
 from ..bus.server import Features
-from ..bus.streams import StreamSettings, provision
+from ..bus.streams import META, META_PARTITIONS, StreamSettings, provision
+from ..bus.subjects import PARTITIONS
 from ..storage.nats import NatsBlobs, NatsLeases, NatsLedger, NatsState
 from ..storage.patience import Patience
 from ..storage.port import Blobs, Leases, Ledger, StateStore
@@ -30,6 +31,7 @@ class Namespace(msgspec.Struct, frozen=True):
     blobs: Blobs
     state: StateStore
     registry: Registry
+    partitions: int = PARTITIONS
 
     async def close(self) -> None:
         """Close the connection."""
@@ -43,10 +45,11 @@ async def connect(settings: Settings, name: str) -> Namespace:
         ConfigError: No url, a wrong one, or refused credentials.
         BusLost: Nobody answered in time.
     """
-    return over(await connect_bus(settings.nats, name))
+    bus = await connect_bus(settings.nats, name)
+    return over(bus, await written_partitions(bus) or settings.partitions)
 
 
-def over(bus: NatsBus) -> Namespace:
+def over(bus: NatsBus, partitions: int) -> Namespace:
     """The namespace behind a NATS connection."""
     js = bus.js
     return Namespace(
@@ -56,7 +59,18 @@ def over(bus: NatsBus) -> Namespace:
         blobs=NatsBlobs(js),
         state=NatsState(js, "state"),
         registry=Registry(NatsState(js, "defs")),
+        partitions=partitions,
     )
+
+
+async def written_partitions(bus: NatsBus) -> int | None:
+    """The number of partitions that the namespace was made with; None where nothing was made yet."""
+    try:
+        written = await bus.newest(META, META_PARTITIONS)
+    except ConfigError:
+        return None
+    text = written.message.payload.decode(errors="replace") if written else ""
+    return int(text) if text.isdigit() else None
 
 
 async def connect_bus(nats: NatsSettings, name: str, *, js_timeout: float = 3.0) -> NatsBus:

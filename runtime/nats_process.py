@@ -56,6 +56,7 @@ class Launch(NamedTuple):
     host: str
     detach: bool
     inherit: int
+    partitions: int = PARTITIONS
 
 
 class _Info(msgspec.Struct):
@@ -71,14 +72,14 @@ def mappings(partitions: int = PARTITIONS) -> str:
     return f'mappings = {{\n  "agents.*.inbox": "{default}"\n  "tenants.*.agents.*.inbox": "{tenants}"\n}}\n'
 
 
-def config(name: str, host: str, port: int, data_dir: Path) -> str:
+def config(name: str, host: str, port: int, data_dir: Path, partitions: int = PARTITIONS) -> str:
     """The nats.conf of an embedded server; nothing in it is newer than nats-server 2.9.10."""
     return (
         "# Written by actorium at each start.\n"
         f"server_name: {_quoted(name)}\nlisten: {_quoted(_authority(host, port))}\n"
         f"ports_file_dir: {_quoted(str(data_dir))}\n"
         f"log_file: {_quoted(str(data_dir / LOG))}\nlogfile_size_limit: {LOG_LIMIT}\n"
-        f"jetstream {{ store_dir: {_quoted(str(data_dir))} }}\n{mappings()}"
+        f"jetstream {{ store_dir: {_quoted(str(data_dir))} }}\n{mappings(partitions)}"
     )
 
 
@@ -93,7 +94,7 @@ async def launch(what: Launch, port: int) -> tuple[Running, subprocess.Popen[byt
     name = f"actorium-{secrets.token_hex(8)}"
     for stale in what.data_dir.glob("*.ports"):
         stale.unlink()
-    (what.data_dir / "nats.conf").write_text(config(name, what.host, port, what.data_dir))
+    (what.data_dir / "nats.conf").write_text(config(name, what.host, port, what.data_dir, what.partitions))
     process = _spawn(what)
     answered = False
     try:

@@ -19,6 +19,7 @@ from typing import IO
 
 import msgspec
 
+from ..bus.subjects import PARTITIONS
 from .nats_fetch import ServerNotFound, data_home, fetch, parse_version, probe, resolve
 from .nats_process import POLL, Launch, Running, ServerNotStarted, answers, died, launch
 
@@ -62,6 +63,7 @@ class NatsServer:
         port: int = 0,
         detach: bool = False,
         timeout: float = 30.0,
+        partitions: int = PARTITIONS,
     ) -> "NatsServer":
         """The server of a data directory: the running one, else a new one over the data that is there.
 
@@ -75,6 +77,7 @@ class NatsServer:
             detach: Whether it outlives this process. Otherwise the kernel ends it with the thread that
                 called, however that dies, so call from a thread that stays.
             timeout: Seconds for everything but a download. A large store takes a while to be read.
+            partitions: Of the namespace, for the mappings of a server that is started here.
 
         Raises:
             ServerNotStarted: Nobody answered in time, or the server refused; the data is untouched.
@@ -88,7 +91,9 @@ class NatsServer:
                     if at := await running(data_dir):
                         return cls(at, None)
                     await asyncio.sleep(POLL)  # another process is starting it, or it is ending
-                return cls(*await _start(Launch(binary, data_dir, host, detach, lock.fileno()), port))
+                return cls(
+                    *await _start(Launch(binary, data_dir, host, detach, lock.fileno(), partitions), port)
+                )
 
     async def wait(self) -> None:
         """Return when the server has died. Start again then: whoever is first owns the next one."""

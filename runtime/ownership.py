@@ -68,6 +68,10 @@ class View:
             self.owner_revision = max(self.owner_revision, owner.revision)
             self.owners[owner.part] = owner
 
+    def expect(self, session: str, until: float) -> None:
+        """Count a session as alive until a moment, though it was not seen yet: it starts beside us."""
+        self.sessions[session] = Seen(Session(id=session, node=""), until - self.ttl)
+
     def dead_for(self, session: str, now: float) -> float:
         """Seconds since a session is dead; negative while it lives. An unknown one is dead since ever."""
         seen = self.sessions.get(session)

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from ..actors.activation import PARKED, Activation
+from ..actors.activation import GRACE, PARKED, Activation
 from ..actors.definition import Definition
 from ..actors.errors import ActorError
 from ..actors.ledger import ActorLedger
@@ -24,7 +24,7 @@ from ..bus import subjects
 from ..bus.claim import check_out
 from ..bus.codec import read_task
 from ..bus.envelope import BLOB, Envelope, read_envelope
-from ..bus.errors import ActoriumError, BadMessage, BusError, MailboxFull, NoOwner
+from ..bus.errors import ActoriumError, BadMessage, BusError, BusLost, ConfigError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
 from ..storage.errors import StorageError
@@ -34,6 +34,7 @@ from .registry import Registry
 
 Behaviours = Callable[[Definition], Behaviour]
 RISING_BOUND = 1000  # asks that may wait for an actor that is being brought alive
+MOVING = "is moving to another worker"
 RETRY = 0.2  # seconds between two tries while the storage does not answer
 HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
 
@@ -68,7 +69,8 @@ class PartitionHost:
         self._office = means.office
         self._held: dict[int, Letter] = {}
         self._rising: dict[Key, list[Letter]] = {}
-        self._closed = False
+        self._closed = False  # nothing new is taken
+        self._lost = False  # somebody else owns it
 
     async def consume(self, feed: Feed) -> None:
         """Deliver what the feed hands over, until it ends. Raises Interrupted as the feed does."""
@@ -116,26 +118,37 @@ class PartitionHost:
         """Tokens of stored letters that are still held, to be renewed with the server."""
         return [letter.token for letter in self._held.values()]
 
-    async def drain(self) -> None:
-        """Finish what is in hand and let every actor go; what waits stays in the stream."""
+    async def drain(self, grace: float = GRACE) -> None:
+        """Finish what is in hand and let every actor go; what waits stays in the stream.
+
+        Args:
+            grace: Seconds that what is in hand gets.
+        """
         self._closed = True
         if self.feed is not None:
             await self.feed.close()
-        waiting = await asyncio.gather(*(actor.retire() for actor in self.live.values()))
-        self._leave([letter for letters in waiting for letter in letters])
+        waiting = await asyncio.gather(*(actor.retire(grace) for actor in self.live.values()))
+        for letter in self._leave([letter for letters in waiting for letter in letters]):
+            self._refuse(letter, MOVING)
 
     def abandon(self) -> None:
-        """Stop at once: the partition is somebody else's. Nothing is settled any more."""
-        self._closed = True
-        self._leave([letter for actor in self.live.values() for letter in actor.abandon()])
+        """Stop at once: the partition is somebody else's. Nothing is settled any more.
+
+        The new owner may have got the same asks: nobody is told that his did not run.
+        """
+        self._closed = self._lost = True
+        for letter in self._leave([letter for actor in self.live.values() for letter in actor.abandon()]):
+            if letter.reply is not None:
+                unknown = BusLost("the agent's owner was replaced; whether it ran is unknown")
+                self._office.spawn(letter.reply(failure(unknown)))
         self._held.clear()
 
-    def _leave(self, letters: list[Letter]) -> None:
-        """Nobody is alive here any more: who asks is told, what is stored waits for the next owner."""
+    def _leave(self, letters: list[Letter]) -> list[Letter]:
+        """Nobody is alive here any more: what was not settled; what is stored waits for the next owner."""
         self.live.clear()
-        for letter in [*letters, *(letter for waiting in self._rising.values() for letter in waiting)]:
-            self._refuse(letter, "is moving to another worker")
+        unsettled = [*letters, *(letter for waiting in self._rising.values() for letter in waiting)]
         self._rising.clear()
+        return unsettled
 
     def cancel(self, key: Key, task_id: str) -> bool:
         """Cancel a task that waits or runs here; False where there is none of that id."""
@@ -200,8 +213,10 @@ class PartitionHost:
     def _offer(self, key: Key, letter: Letter) -> None:
         rising = self._rising.get(key)
         actor = self.live.get(key)
+        if self._lost:
+            return  # the new owner has it too, or its sender's deadline answers
         if self._closed:
-            self._refuse(letter, "is moving to another worker")
+            self._refuse(letter, MOVING)
         elif rising is not None:
             self._wait(rising, letter)
         elif actor is None:
@@ -230,7 +245,7 @@ class PartitionHost:
         """Bring an actor alive for the letters that wait for it; where it cannot be, answer them."""
         try:
             actor = await self._activate(key)
-        except ActorError as error:
+        except (ActorError, ConfigError) as error:  # there is no such agent, or none could have that name
             for letter in self._rising.pop(key, []):
                 await self._turn_away(key, letter, error)
             return

@@ -73,8 +73,17 @@ class PostOffice:
         self._tasks = tasks
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        """Run something without waiting, owned by the worker; its errors are answered or logged, not ours."""
-        return self._tasks.create_task(_logged(work))
+        """Run something without waiting, owned by the worker; its errors are answered or logged, not ours.
+
+        In a worker that is ending nothing begins any more.
+        """
+        try:
+            return self._tasks.create_task(_logged(work))
+        except RuntimeError:  # the group's way to say that it shuts down
+            work.close()
+            ended = asyncio.get_running_loop().create_task(asyncio.sleep(0))
+            ended.cancel()
+            return ended
 
     def replier(self, subject: str) -> Reply:
         """A function that answers on a reply subject; it does nothing where there is none."""
@@ -151,13 +160,7 @@ class HostPost:
 
     async def fetch(self, letter: Letter) -> Message:
         """The message of a stored letter: from memory, the stream, or the blobs."""
-        message = letter.message
-        if message is None:
-            subject = subjects.inbox(self._host.part, *self._key)
-            past = await self._office.bus.history(subjects.INBOX, subject, after=letter.seq - 1, limit=1)
-            if not past or past[0].seq != letter.seq:
-                raise BadMessage(f"task {letter.seq} is not in the inbox stream any more")
-            message = past[0].message
+        message = await self._stored(letter)
         if letter.envelope.blob:
             try:
                 payload = await check_out(self._office.blobs, message.payload, letter.envelope.blob)
@@ -165,6 +168,16 @@ class HostPost:
                 raise BadMessage(f"the task's body is gone: {error}") from error
             message = Message(message.subject, payload, message.headers)
         return message
+
+    async def _stored(self, letter: Letter) -> Message:
+        """The message as it was stored: from memory or the stream."""
+        if letter.message is not None:
+            return letter.message
+        subject = subjects.inbox(self._host.part, *self._key)
+        past = await self._office.bus.history(subjects.INBOX, subject, after=letter.seq - 1, limit=1)
+        if not past or past[0].seq != letter.seq:
+            raise BadMessage(f"task {letter.seq} is not in the inbox stream any more")
+        return past[0].message
 
     async def settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
         """Publish the result, then acknowledge the letter."""
@@ -178,8 +191,11 @@ class HostPost:
         return self._office.suspects
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
-        """Write a stored letter to the dead letters."""
+        """Write a stored letter, whole, to the dead letters."""
         part = self._host.part
+        if letter.message is None:
+            with suppress(BadMessage):  # it is gone: its number and the reason are kept all the same
+                letter.message = await self._stored(letter)
         await self._office.bury(part, self._key, letter, reason=reason, error=error, attempts=attempts)
 
     async def supervise(self, definition: Definition, error: str) -> Directive:

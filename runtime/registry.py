@@ -3,10 +3,12 @@
 Not responsible for where an agent runs, nor for its class, which the program has.
 """
 
+from contextlib import suppress
+
 import msgspec
 
 from ..actors.definition import Definition
-from ..actors.errors import UnknownAgent
+from ..actors.errors import UnknownAgent, UnknownKind
 from ..storage.errors import Conflict
 from ..storage.port import StateStore
 
@@ -28,20 +30,35 @@ class Registry:
 
         Raises:
             UnknownAgent: There is none.
+            UnknownKind: What stands there does not read.
         """
         entry = await self._store.get(f"{tenant}.{agent}")
         if entry is None:
             raise UnknownAgent(
                 f"there is no agent {agent!r}; actorium agent ls shows those there are", agent=agent
             )
-        return _definition.decode(entry.value)
+        return _read(entry.value, agent)
 
-    async def define(self, definition: Definition) -> None:
-        """Define an agent, or change it. The same definition again writes nothing."""
-        packed = msgspec.json.encode(definition)
-        entry = await self._store.get(definition.key)
-        if entry is None or entry.value != packed:
-            await self._store.put(definition.key, packed)
+    async def define(self, definition: Definition, *, start: bool = False) -> None:
+        """Define an agent, or change it. The same definition again writes nothing.
+
+        Args:
+            start: Start it where somebody stopped it; else it stays stopped, also over a restart of the program.
+        """
+        while True:
+            entry = await self._store.get(definition.key)
+            stopped = False
+            if entry is not None and not start:
+                with suppress(UnknownKind):  # what does not read is replaced
+                    stopped = _read(entry.value, definition.name).stopped
+            packed = msgspec.json.encode(msgspec.structs.replace(definition, stopped=stopped))
+            if entry is not None and entry.value == packed:
+                return
+            try:
+                await self._store.put(definition.key, packed, revision=entry.revision if entry else 0)
+            except Conflict:
+                continue
+            return
 
     async def set_stopped(self, tenant: str, agent: str, *, stopped: bool) -> Definition:
         """Write down that an agent is stopped, or is not any more. Raises UnknownAgent."""
@@ -49,7 +66,7 @@ class Registry:
             entry = await self._store.get(f"{tenant}.{agent}")
             if entry is None:
                 raise UnknownAgent(f"there is no agent {agent!r}", agent=agent)
-            changed = msgspec.structs.replace(_definition.decode(entry.value), stopped=stopped)
+            changed = msgspec.structs.replace(_read(entry.value, agent), stopped=stopped)
             try:
                 await self._store.put(changed.key, msgspec.json.encode(changed), revision=entry.revision)
             except Conflict:
@@ -58,4 +75,11 @@ class Registry:
 
     async def all(self, tenant: str = "") -> list[Definition]:
         """Every definition, by key; of one tenant where it is given."""
-        return [_definition.decode(entry.value) for _, entry in await self._store.entries(tenant)]
+        return [_read(entry.value, key) for key, entry in await self._store.entries(tenant)]
+
+
+def _read(stored: bytes, agent: str) -> Definition:
+    try:
+        return _definition.decode(stored)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UnknownKind(f"the definition of agent {agent!r} does not read: {error}", agent=agent) from error

@@ -91,6 +91,7 @@ class Reports:
     async def open(self) -> None:
         """Listen."""
         self._server = await asyncio.start_unix_server(self._serve, str(self.path))
+        self.path.chmod(0o600)
 
     async def close(self) -> None:
         """Stop listening."""

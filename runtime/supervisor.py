@@ -24,6 +24,7 @@ from pathlib import Path
 import msgspec
 
 from ..actors.definition import Definition
+from ..actors.errors import UnknownAgent
 from ..actors.supervision import Child, Escalate, Forget, Policy, RestartChildren, decide
 from ..bus import subjects
 from ..bus.errors import BusError, ConfigError
@@ -31,6 +32,7 @@ from ..storage.errors import StorageError
 from .config import Settings
 from .forks import Forks
 from .namespace import Namespace, connect_bus, lease_of, over, prepare
+from .registry import Registry
 from .reports import Beat, ForkAgent, Report, Reports
 from .spec import WorkerSpec
 from .telemetry import LogEvent
@@ -83,7 +85,7 @@ class NodeSupervisor:
         self._forks = Forks(source)
         self._names: Namespace | None = None
         self._tasks: asyncio.TaskGroup | None = None
-        self._reports = Reports(Path(tempfile.mkdtemp(prefix="actorium-")) / "reports.sock", self._report)
+        self._reports = Reports(_socket_path(), self._report)
         self.ready = asyncio.Event()
 
     @property
@@ -99,13 +101,13 @@ class NodeSupervisor:
             UnsupportedServer: The server cannot do what is needed.
         """
         bus = await connect_bus(self._settings.nats, f"supervisor {self._settings.node_name}")
-        self._names = over(bus)
+        self._names = over(bus, self._settings.partitions)
         try:
             async with asyncio.TaskGroup() as starting:
                 starting.create_task(prepare(self._settings, bus))
                 starting.create_task(self._forks.open())
                 starting.create_task(self._reports.open())
-            await asyncio.gather(*(self._names.registry.define(d) for d in self._definitions))
+            await asyncio.gather(*(_define(self._names.registry, d) for d in self._definitions))
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 await self._start_all()
@@ -120,7 +122,6 @@ class NodeSupervisor:
         finally:
             await self._forks.close()
             await self._reports.close()
-            self._reports.path.parent.rmdir()
             await bus.close()
         if self._failed:
             raise ConfigError(self._failed)
@@ -253,5 +254,18 @@ class NodeSupervisor:
             await self._give_up(watched.session)
 
 
+async def _define(registry: Registry, definition: Definition) -> None:
+    """Define an agent of the program; one that somebody stopped stays stopped when a node starts."""
+    with contextlib.suppress(UnknownAgent):
+        found = await registry.find(definition.tenant, definition.name)
+        definition = msgspec.structs.replace(definition, stopped=found.stopped)
+    await registry.define(definition)
+
+
 def _session(slot: str) -> str:
     return f"{slot[:54]}-{secrets.token_hex(4)}"
+
+
+def _socket_path() -> Path:
+    """A name for a socket of ours; nothing is made yet."""
+    return Path(tempfile.gettempdir()) / f"actorium-{os.getpid()}-{secrets.token_hex(4)}.sock"

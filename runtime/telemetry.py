@@ -29,6 +29,9 @@ class LogEvent(StrEnum):
     NOT_SENT = "message.not_sent"
 
 
+KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "fields"}
+
+
 class LineFormatter(logging.Formatter):
     """`12:00:01 info  worker.died session=w1 status=-9`, or the same as one JSON object.
 
@@ -42,7 +45,9 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line for a record; a traceback is appended in text and a field in JSON."""
-        fields: dict[str, object] = getattr(record, "fields", {})
+        fields: dict[str, object] = getattr(record, "fields", None) or {
+            name: value for name, value in vars(record).items() if name not in KNOWN
+        }
         failure = self.formatException(record.exc_info) if record.exc_info else ""
         if self._as_json:
             told = {"ts": record.created, "level": record.levelname.lower(), "event": record.getMessage()}

@@ -30,6 +30,7 @@ from .partition import Means, PartitionHost
 from .post import PostOffice
 from .reports import Reporter
 from .spec import LOST, WorkerSpec
+from .synadia import SynadiaEdge
 from .telemetry import LogEvent
 
 log = logging.getLogger("actorium.worker")
@@ -107,7 +108,9 @@ class Worker:
         settings = spec.settings
         self._names = names
         self._reporter = reporter
-        self.courier = BusCourier(names.bus, names.blobs, names.registry, local=self._local)
+        self.courier = BusCourier(
+            names.bus, names.blobs, names.registry, local=self._local, partitions=names.partitions
+        )
         guardian = Guardian(self.courier)
         office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
         means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office)
@@ -124,16 +127,20 @@ class Worker:
             tasks=tasks,
         )
         self.door = FrontDoor(names, self.courier, office)
+        self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks, partitions=settings.partitions)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         await self.door.open()
+        await self.synadia.open()
         await self.holder.run()
 
     async def drain(self, timeout: float) -> None:
         """Hand everything back."""
         await self.door.close()
+        await self.synadia.close()
         await self.holder.drain(timeout)
+        await self.synadia.end()
 
     def abandon(self) -> None:
         """Give up what is left."""

@@ -14,6 +14,7 @@ import selectors
 import signal
 import socket
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,8 @@ def _become(order: dict[str, Any], supervisor: socket.socket, pipe: tuple[int, i
             os.close(end)
         _die_with_parent(signal.SIGTERM)
         status = _run(order)
+    except BaseException:  # noqa: BLE001  # nobody stands above this process: what ended it is told here
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

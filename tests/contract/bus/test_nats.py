@@ -254,20 +254,45 @@ async def test_a_url_that_is_none_is_a_config_error(url):
 
 
 async def test_a_gap_interrupts_the_feed(nats_server, nats_bus):
-    """When another pull of the same consumer got a message, the feed says Interrupted instead of going on."""
-    feed = await nats_bus.feed(7, 1)
-    thief = await NatsBus.connect(nats_server.url, name="thief")
-    theft = asyncio.ensure_future(thief.client.request("$JS.API.CONSUMER.MSG.NEXT.INBOX.p7-e1", b"1", 10))
-    stored = 0
-    while not theft.done():  # the server takes turns between the two pulls
-        await fill(nats_bus, 1, start=stored)
-        stored += 1
-    await fill(nats_bus, 1, start=stored)  # only our pull is left
+    """When somebody else pulled a message from the consumer, the feed says Interrupted and does not go on."""
+    bus = await NatsBus.connect(nats_server.url, name="test", feeds=FeedSettings(batch=1))
+    feed = await bus.feed(7, 1)
+    await fill(bus, 1)
+    await eventually(lambda: unpulled(bus))
+    stolen = []
+    await nats_bus.subscribe("thief", stolen.append)
+    await nats_bus.publish("$JS.API.CONSUMER.MSG.NEXT.INBOX.p7-e1", b"1", reply="thief")
+    await fill(bus, 1, start=1)
+    await eventually(lambda: stolen)
+    assert numbers(await take(feed, 1)) == [0]
+    await fill(bus, 1, start=2)
     with pytest.raises(Interrupted, match="is missing"):
         await ended(feed)
-    again = await nats_bus.feed(7, 2)
-    assert numbers(await take(again, stored + 1)) == list(range(stored + 1))
-    await thief.close()
+    assert numbers(await take(await bus.feed(7, 2), 3)) == [0, 1, 2]
+    await bus.close()
+
+
+async def test_a_missing_last_message_interrupts_the_feed(nats_server, nats_bus):
+    """A message that went elsewhere is missed by the next heartbeat, though nothing comes after it."""
+    bus = await NatsBus.connect(nats_server.url, name="test", feeds=FeedSettings(batch=1, heartbeat=0.2))
+    feed = await bus.feed(7, 1)
+    await fill(bus, 1)
+    await eventually(lambda: unpulled(bus))
+    stolen = []
+    await nats_bus.subscribe("thief", stolen.append)
+    await nats_bus.publish("$JS.API.CONSUMER.MSG.NEXT.INBOX.p7-e1", b"1", reply="thief")
+    await fill(bus, 1, start=1)
+    await eventually(lambda: stolen)
+    assert numbers(await take(feed, 1)) == [0]
+    with pytest.raises(Interrupted, match="delivery 2 is missing"):
+        await ended(feed)
+    await bus.close()
+
+
+async def unpulled(bus):
+    """Whether the one request of the feed has been used up."""
+    info = await bus.js.api("CONSUMER.INFO.INBOX.p7-e1")
+    return info["num_waiting"] == 0 and info["num_ack_pending"] == 1
 
 
 async def test_a_task_held_too_long_interrupts_the_feed(nats_server, nats_bus):

@@ -1,0 +1,220 @@
+"""Doctor: what a NATS can do for agents, what is missing, what that costs and what to do about it.
+
+Looks at the NATS that the settings name, or that runs here. Not responsible for changing anything: it makes
+no stream, and what it writes to read the server's clock it removes again. Invariant: only what keeps agents
+from working counts as missing; everything else is a note.
+"""
+
+import time
+from enum import StrEnum
+
+import msgspec
+
+from ..bus.connection import Version
+from ..bus.errors import ActoriumError, BusError, UnsupportedServer
+from ..bus.jetstream import NO_STREAM, ApiError
+from ..bus.nats import NatsBus
+from ..bus.server import check_version, features, probe_mappings
+from ..bus.streams import META, META_PARTITIONS, StreamSettings, definitions, differences
+from ..bus.subjects import INBOX
+from ..storage.nats import NatsState
+from .config import Settings
+from .embedded import running_url
+from .namespace import connect_bus
+
+BUCKETS = ("KV_nodes", "KV_owners", "KV_defs", "KV_state", "OBJ_blobs")
+SKEW = 0.5  # seconds between two clocks that are worth a word
+CLOCK = "doctor"  # a key of the bucket `state`
+
+
+class Level(StrEnum):
+    """How much a finding matters."""
+
+    OK = "ok"
+    NOTE = "note"
+    MISSING = "missing"
+
+
+class Finding(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One thing that was looked at: what is so, what that costs, and what to do."""
+
+    what: str
+    level: Level
+    says: str
+    do: str = ""
+
+
+async def look_at_server(settings: Settings) -> list[Finding]:
+    """Everything about the NATS; one finding where there is none."""
+    url = settings.nats.url or await running_url(settings)
+    if not url:
+        says = "none: NATS_URL names none and no embedded one runs here"
+        return [Finding("server", Level.NOTE, says, "actorium dev starts one; or set NATS_URL")]
+    nats = msgspec.structs.replace(settings.nats, url=url)
+    try:
+        bus = await connect_bus(nats, "doctor")
+    except ActoriumError as error:
+        return [Finding("server", Level.MISSING, error.message)]
+    try:
+        conf = "" if settings.nats.url else (settings.data_dir / "nats" / "nats.conf").read_text()
+        return await _examined(bus, settings, url, conf)
+    except (ActoriumError, ApiError) as error:
+        return [Finding("server", Level.MISSING, f"{url} stopped answering: {error}", "look at its log")]
+    finally:
+        await bus.close()
+
+
+async def _examined(bus: NatsBus, settings: Settings, url: str, conf: str) -> list[Finding]:
+    version = bus.server_version
+    shown = ".".join(map(str, version))
+    found = [_version(version, f"nats-server {shown} at {url}")]
+    account = await _account(bus)
+    found.append(account)
+    if account.level is Level.MISSING:
+        return found
+    found += [*await _streams(bus, settings), await _mappings(bus), await _clock(bus)]
+    found.append(power_loss(version, synced=_synced(conf), replicas=settings.nats.replicas))
+    return found + [_feature(line) for line in features(version).describe()]
+
+
+def _version(version: Version, shown: str) -> Finding:
+    try:
+        check_version(version)
+    except UnsupportedServer as error:
+        return Finding("server", Level.MISSING, error.message)
+    return Finding("server", Level.OK, shown)
+
+
+async def _account(bus: NatsBus) -> Finding:
+    """JetStream, and how much the account may store."""
+    try:
+        info = await bus.js.api("INFO")
+    except (BusError, ApiError) as error:
+        says = f"JetStream does not answer: {error}"
+        return Finding("jetstream", Level.MISSING, says, "enable it: nats-server -js, and for this account")
+    used, limit = info.get("storage", 0), info.get("limits", {}).get("max_storage", -1)
+    says = f"{_size(used)} stored of {'no limit' if limit < 0 else _size(limit)}"
+    if 0 <= limit < used * 10 / 9:
+        return Finding(
+            "jetstream", Level.NOTE, f"{says}: tasks are refused soon", "raise the account's limit"
+        )
+    return Finding("jetstream", Level.OK, says)
+
+
+async def _streams(bus: NatsBus, settings: Settings) -> list[Finding]:
+    """Streams and buckets: there, and as this configuration wants them."""
+    asked = definitions(
+        StreamSettings(
+            partitions=settings.partitions, mailbox=settings.mailbox, replicas=settings.nats.replicas
+        )
+    )
+    absent, wrong = [], []
+    for name in (*asked, *BUCKETS):
+        there = await _stream(bus, name)
+        if there is None:
+            absent.append(name)
+        wrong += [
+            f"{name}: {field} is {given!r}, {wanted!r} is asked for"
+            for field, wanted, given in (differences(asked.get(name, {}), there) if there else [])
+        ]
+    do = "actorium dev and actorium up make them"
+    if wrong:
+        found = Finding("streams", Level.MISSING, "; ".join(wrong), "change the setting or the stream")
+    elif absent:
+        found = Finding("streams", Level.NOTE, f"not there yet: {', '.join(absent)}", do)
+    else:
+        found = Finding("streams", Level.OK, f"{len(asked)} streams and {len(BUCKETS)} buckets are there")
+    return [found, *(await _partitions(bus, settings) if META not in absent else [])]
+
+
+async def _stream(bus: NatsBus, name: str) -> dict[str, object] | None:
+    try:
+        config: dict[str, object] = (await bus.js.api(f"STREAM.INFO.{name}"))["config"]
+    except ApiError as error:
+        if error.err_code == NO_STREAM:
+            return None
+        raise
+    return config
+
+
+async def _partitions(bus: NatsBus, settings: Settings) -> list[Finding]:
+    written = await bus.newest(META, META_PARTITIONS)
+    if written is None:
+        return []
+    text = written.message.payload.decode()
+    if text == str(settings.partitions):
+        return [Finding("partitions", Level.OK, text)]
+    says = f"the namespace has {text}, and {settings.partitions} are configured"
+    return [Finding("partitions", Level.MISSING, says, f"set partitions = {text}; it cannot change")]
+
+
+async def _mappings(bus: NatsBus) -> Finding:
+    if await probe_mappings(bus):
+        return Finding("mappings", Level.OK, "a publish to agents.<id>.inbox is in the mailbox at once")
+    if await _stream(bus, INBOX) is None:
+        return Finding("mappings", Level.NOTE, "not known before the streams are there")
+    says = (
+        "none: what other NATS clients publish to agents.<id>.inbox waits for a relay; this library does not"
+    )
+    return Finding(
+        "mappings", Level.NOTE, says, "put what `actorium doctor --mappings` prints into nats.conf"
+    )
+
+
+async def _clock(bus: NatsBus) -> Finding:
+    """The server's clock against ours, by the time it gives a message that is stored between two looks."""
+    store = NatsState(bus.js, "state")
+    if await _stream(bus, "KV_state") is None:
+        return Finding("clock", Level.NOTE, "not compared: there is no bucket to store a message in yet")
+    before = time.time()
+    await store.put(CLOCK, b"now", ttl=60.0)
+    after = time.time()
+    stored = await bus.newest("KV_state", f"$KV.state.{CLOCK}")
+    await store.delete(CLOCK)
+    if stored is None:
+        return Finding("clock", Level.NOTE, "not compared: somebody else removed the message")
+    skew = max(before - stored.at, stored.at - after, 0.0)  # what the round trip cannot explain
+    if skew < SKEW:
+        return Finding(
+            "clock", Level.OK, f"the server's differs by less than {max(skew, after - before):.3f} s"
+        )
+    says = (
+        f"the server's differs by {skew:.1f} s: state may end early or late; ownership does not depend on it"
+    )
+    return Finding("clock", Level.NOTE, says, "synchronise both clocks (NTP)")
+
+
+def power_loss(version: Version, *, synced: bool | None, replicas: int) -> Finding:
+    """Which promise holds when machines lose power.
+
+    Args:
+        synced: Whether the server flushes before it acknowledges; None: it cannot be seen from here.
+        replicas: Servers that keep each message.
+    """
+    killed = "kill -9 of anything loses nothing acknowledged"
+    lost = f"{killed}; a power loss may lose the last minutes"
+    if version < (2, 10, 0):
+        do = "nats-server 2.10 or newer with jetstream { sync_interval: always }"
+        return Finding("power loss", Level.NOTE, lost, do)
+    who = "of the server" if replicas == 1 else "of a minority of the servers"
+    if synced:
+        return Finding("power loss", Level.OK, f"a power loss {who} loses nothing acknowledged")
+    if synced is None:
+        says = f"{killed}; nor does a power loss {who}, if it syncs always, which is not seen from here"
+        return Finding("power loss", Level.NOTE, says, "check nats.conf: jetstream { sync_interval: always }")
+    do = "run a nats-server of your own with jetstream { sync_interval: always } and set NATS_URL"
+    return Finding("power loss", Level.NOTE, lost, do)
+
+
+def _synced(conf: str) -> bool | None:
+    """Whether a nats.conf says so; None without one."""
+    return ("sync_interval" in conf and "always" in conf) if conf else None
+
+
+def _feature(line: str) -> Finding:
+    name, _, says = line.partition(": ")
+    return Finding(name, Level.OK if says == "yes" else Level.NOTE, says)
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.2f} MB"

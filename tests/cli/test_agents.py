@@ -1,0 +1,48 @@
+"""agent: spawn, look, stop and restart, on a node that runs."""
+
+from cli.terminal import Terminal, one_line
+
+
+def test_a_spawned_agent_answers_and_is_listed(node: Terminal) -> None:
+    """An agent is there as soon as it is spawned, as it was defined."""
+    node.json("agent", "spawn", "mary", "app:Counter", "--description", "counts", "--isolation", "process")
+    assert node.json("ask", "mary", '{"amount":2}')["data"] == 2
+    assert "mary" in [told["name"] for told in node.json("agent", "ls")]
+    told = node.json("agent", "show", "mary")
+    assert (told["kind"], told["isolation"], told["description"]) == ("app:Counter", "process", "counts")
+
+
+def test_a_stopped_agent_refuses_until_it_is_restarted(node: Terminal) -> None:
+    """stop and restart do what they say, and status tells it."""
+    node.json("agent", "spawn", "john", "app:Echo")
+    assert node.json("agent", "stop", "john")["status"] == "stopped"
+    assert node.json("ask", "john", "hi", status=1)["error"]["code"] == "actor_stopped"
+    assert node.json("agent", "status", "john")["status"] == "stopped"
+    assert node.json("agent", "restart", "john")["status"] == "idle"
+    assert node.json("ask", "john", "hi")["data"] == {"said": "hi"}
+
+
+def test_an_unknown_agent_is_told_with_the_nearest_name(node: Terminal) -> None:
+    """A mistyped agent is exit 3 and a guess, and no task is stored for nobody."""
+    for words in (["ask", "ecko", "hi"], ["task", "send", "ecko", "hi"], ["agent", "stop", "ecko"]):
+        done = node.run(*words)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "did you mean 'echo'?" in one_line(done)
+    assert node.json("tap", "ecko", status=3)["error"]["code"] == "unknown_agent"
+
+
+def test_a_list_is_a_table_for_people(node: Terminal) -> None:
+    """Without --json there are columns, and no colours."""
+    done = node.run("agent", "ls")
+    assert done.stdout.splitlines()[0].split() == ["AGENT", "KIND", "ISOLATION", "SWITCH", "DESCRIPTION"]
+    assert "\x1b" not in done.stdout
+
+
+def test_a_reader_that_has_enough_ends_a_command_quietly(node: Terminal) -> None:
+    """`actorium ... | head` leaves no traceback."""
+    process = node.start("agent", "ls")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert process.wait(30) == 0
+    assert process.stderr.read() == ""

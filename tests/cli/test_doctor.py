@@ -1,0 +1,95 @@
+"""doctor: what it says about servers with and without what agents need."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorium.runtime.doctor import Level, power_loss
+from cli.terminal import Terminal
+from servers import TestServer
+
+pytestmark = pytest.mark.server
+
+
+def levels(told: dict[str, Any]) -> dict[str, str]:
+    return {finding["what"]: finding["level"] for finding in told["findings"]}
+
+
+def test_it_works_without_a_server_and_says_so(terminal: Terminal, nats_binary: Path) -> None:
+    """Before anything runs it looks at the machine; that no server runs yet is no failure."""
+    told = terminal.run("doctor", ACTORIUM_NATS_SERVER=str(nats_binary))
+    assert told.returncode == 0
+    assert "actorium dev starts one" in told.stdout
+    assert str(nats_binary) in told.stdout
+
+
+def test_a_named_binary_that_does_not_run_is_missing(terminal: Terminal) -> None:
+    """A nats-server that the user named and that cannot be used is exit 1, with the reason."""
+    done = terminal.run("doctor", ACTORIUM_NATS_SERVER="/nowhere/nats-server")
+    assert done.returncode == 1
+    assert "/nowhere/nats-server" in done.stdout
+
+
+def test_a_running_node_is_healthy(node: Terminal) -> None:
+    """On a node that runs, streams, mappings and clock are looked at, and nothing is missing."""
+    told = node.json("doctor")
+    found = levels(told)
+    assert told["ok"]
+    assert {found[what] for what in ("server", "jetstream", "streams", "mappings", "clock", "disk")} == {"ok"}
+    assert "power loss" in found
+    assert "msg_ttl" in found
+
+
+def test_an_empty_server_only_lacks_what_up_makes(
+    terminal: Terminal, nats_server_factory: Callable[..., TestServer]
+) -> None:
+    """A fresh server is fine: streams are made by the first node, and the doctor makes none."""
+    url = nats_server_factory(mappings=False).url
+    for _ in range(2):
+        told = terminal.json("doctor", "--nats", url)
+        assert told["ok"]
+        assert levels(told)["streams"] == "note"
+
+
+def test_a_server_without_jetstream_is_missing_something(
+    terminal: Terminal, nats_server_factory: Callable[..., TestServer]
+) -> None:
+    """Without JetStream nothing can be stored: exit 1."""
+    off = "accounts { plain: { users: [ { user: a, password: b } ] } }\nno_auth_user: a\n"
+    url = nats_server_factory(mappings=False, config=off).url
+    told = terminal.json("doctor", "--nats", url, status=1)
+    assert levels(told)["jetstream"] == "missing"
+
+
+def test_a_server_that_refuses_us_is_missing(
+    terminal: Terminal, nats_server_factory: Callable[..., TestServer]
+) -> None:
+    """A server that is there and does not let us in is exit 1, with its reason."""
+    url = nats_server_factory(config='authorization { token: "x" }\n').url.replace("//", "//wrong@")
+    done = terminal.run("doctor", NATS_URL=url)
+    assert done.returncode == 1
+    assert "refuses these credentials" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("version", "synced", "level"),
+    [
+        ((2, 9, 10), None, Level.NOTE),
+        ((2, 9, 10), True, Level.NOTE),
+        ((2, 10, 27), True, Level.OK),
+        ((2, 10, 27), False, Level.NOTE),
+        ((2, 15, 0), None, Level.NOTE),
+    ],
+)
+def test_only_a_syncing_server_is_safe_from_power_loss(
+    version: tuple[int, int, int], synced: bool | None, level: Level
+) -> None:
+    """No server before 2.10, and none that does not say so, gets the promise."""
+    assert power_loss(version, synced=synced, replicas=1).level is level
+
+
+def test_the_mappings_are_printed_for_a_nats_conf(terminal: Terminal) -> None:
+    """doctor --mappings prints lines that a server takes as they are."""
+    assert terminal.run("doctor", "--mappings").stdout.startswith("mappings = {")

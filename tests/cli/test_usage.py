@@ -1,0 +1,98 @@
+"""What a mistake on the command line looks like; nothing here needs a server."""
+
+import subprocess
+import sys
+
+import pytest
+
+from actorium.runtime.cli_answer import Exit, exit_status
+from cli.terminal import Terminal, one_line
+
+HEAVY = "asyncio nats uvloop msgspec anthropic mcp qdrant_client opentelemetry aiodocker"
+
+
+def test_help_names_every_command_and_imports_nothing_heavy() -> None:
+    """`actorium --help` is quick: what a command needs is imported when it runs."""
+    code = (
+        "import sys\nfrom actorium.runtime.cli import run\nstatus = run(['--help'])\n"
+        f"print('loaded', [n for n in {HEAVY.split()!r} if n in sys.modules], status)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.stdout.endswith("loaded [] 0\n")
+    for name in ("dev", "up", "doctor", "agent", "task", "ask", "tap", "dlq", "ledger", "demo", "version"):
+        assert f"\n  {name} " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "hint"),
+    [
+        (["aks"], 2, "'ask'"),
+        (["agent", "lst"], 2, "'ls'"),
+        (["ask", "echo", "hi", "--timeuot", "3"], 2, "'--timeout'"),
+        (["dev", "ap.py"], 2, "did you mean app.py?"),
+        (["dev", "app.py", "--config", "none.toml"], 2, "none.toml"),
+        (["dev", "app.py:ap"], 2, "'app'"),
+        (["dev", "app.py", "--lease", "1000"], 2, "lease must be"),
+        (["ask", "echo"], 2, "--json-file"),
+        (["ask", "echo", "--json-file", "none.json"], 2, "none.json"),
+        (["agent", "spawn", "Bad.Name", "app:Echo"], 2, "Bad.Name"),
+        (["agent", "spawn", "good", "Echo"], 2, "module:Class"),
+        (["agent", "spawn", "good", "app:Echo", "--config-json", "[1]"], 2, "--config-json"),
+        (["dlq", "drop"], 2, "--all"),
+        (["ledger", "verify", "echo", "--checkpoint", "7"], 2, "COUNT:HEAD"),
+        (["up", "app.py"], 1, "NATS_URL"),
+        (["agent", "ls"], 1, "actorium dev"),
+    ],
+)
+def test_a_mistake_is_one_line_that_helps(
+    terminal: Terminal, words: list[str], status: int, hint: str
+) -> None:
+    """A mistyped word, file or value is told in one line with what was probably meant."""
+    done = terminal.run(*words)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert hint in one_line(done)
+
+
+def test_with_json_a_mistake_is_json_on_stdout(terminal: Terminal) -> None:
+    """A script that asked for JSON gets JSON, whatever happens."""
+    assert terminal.json("agent", "lst", status=2)["error"]["code"] == "usage"
+    assert terminal.json("agent", "ls", status=1)["error"]["code"] == "config_error"
+
+
+def test_a_program_that_raises_is_told_with_its_line(terminal: Terminal) -> None:
+    """An exception in the user's own file is one line with file and line, not our stack."""
+    (terminal.home / "broken.py").write_text("import actorium\n\nactorium.App(nonsense)\n")
+    done = terminal.run("dev", "broken.py")
+    assert done.returncode == 1
+    assert "broken.py:3: NameError" in one_line(done)
+
+
+def test_version_tells_what_runs(terminal: Terminal) -> None:
+    """`version --json` names every part whose version matters in a report."""
+    assert {"actorium", "python", "nats-py"} <= set(terminal.json("version"))
+
+
+def test_an_error_inside_a_task_group_is_one_line_too(terminal: Terminal) -> None:
+    """The demo on a server that is not there ends like every other command."""
+    done = terminal.run("demo", NATS_URL="nowhere://x")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: ")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("unknown_agent", Exit.NOT_FOUND),
+        ("not_found", Exit.NOT_FOUND),
+        ("deadline_exceeded", Exit.TIMEOUT),
+        ("no_owner", Exit.TIMEOUT),
+        ("over_budget", Exit.DENIED),
+        ("whatever", Exit.FAILED),
+    ],
+)
+def test_the_code_of_an_error_decides_the_exit_status(code: str, status: Exit) -> None:
+    """Scripts tell errors apart by the exit status alone."""
+    assert exit_status(code) is status
