@@ -29,6 +29,7 @@ class Actor:
     """
 
     options: ClassVar[Options] = Options()
+    skills: ClassVar[tuple[str, ...]] = ()
     state: Any = None
 
     async def on_start(self, ctx: Context) -> None:
@@ -60,6 +61,7 @@ class Actor:
             config=config,
             options=options or cls.options,
             description=doc,
+            skills=cls.skills,
         )
 
 

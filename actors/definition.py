@@ -45,6 +45,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         kind: Where its class is: `module:Class`. A script counts as the module of its file's name.
         config: Keyword arguments of the class: JSON values.
+        skills: Actions it can do: a task sent to `orchestrator.inbox` goes to an agent with its action here.
         stopped: Somebody stopped it; it answers nothing until it is restarted.
     """
 
@@ -54,6 +55,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     config: dict[str, Any] = {}
     options: Options = Options()
     description: str = ""
+    skills: tuple[str, ...] = ()
     stopped: bool = False
 
     @property

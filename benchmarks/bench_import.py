@@ -77,13 +77,13 @@ def _wall(*arguments: str) -> float:
 def _installed(root: str) -> tuple[int, dict[str, float]]:
     """Bytes of a distribution's files and of all it needs, as pip recorded them; ours from the checkout."""
     sizes = {root: sum(_size(file) for folder in FOLDERS for file in (ROOT / folder).glob("*.py"))}
-    waiting = list(importlib.metadata.requires(root) or [])
+    waiting = [
+        need for need in importlib.metadata.requires(root) or [] if _wanted(need.partition(";")[2], "")
+    ]
     while waiting:
-        told = re.match(r"([A-Za-z0-9._-]+)(?:\[([^]]*)\])?[^;]*(?:;(.*))?$", waiting.pop())
-        if told is None:
-            continue
-        name, extras = told.group(1).lower(), told.group(2) or ""
-        if name in sizes or not _wanted(told.group(3) or "", ""):
+        told = re.match(r"([A-Za-z0-9._-]+)(?:\[([^]]*)\])?", waiting.pop())
+        name, extras = (told.group(1).lower(), told.group(2) or "") if told else ("", "")
+        if not name or name in sizes:
             continue
         try:
             held = importlib.metadata.distribution(name)

@@ -11,10 +11,15 @@ from pathlib import Path
 import msgspec
 
 ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ("__init__.py", "actors", "bus", "runtime", "sandbox", "storage")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in every record. `load` is the average of 1, 5 and 15 minutes."""
+    """What stands in every record. `load` is the average of 1, 5 and 15 minutes.
+
+    Attributes:
+        changed: The package was not as in the commit.
+    """
 
     python: str
     packages: dict[str, str]
@@ -46,7 +51,7 @@ def machine() -> Machine:
         memory_gb=round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
         load=os.getloadavg(),
         commit=_said("git", "-C", str(ROOT), "rev-parse", "--short=12", "HEAD"),
-        changed=bool(_said("git", "-C", str(ROOT), "status", "--porcelain", "--", "*.py")),
+        changed=bool(_said("git", "-C", str(ROOT), "status", "--porcelain", "--", *PACKAGE)),
     )
 
 

@@ -126,6 +126,7 @@ def _own_environment(home: Path) -> None:
         if name == "NATS_URL" or (name.startswith("ACTORIUM_") and name != "ACTORIUM_NATS_SERVER"):
             del os.environ[name]
     os.environ["XDG_DATA_HOME"] = str(home)
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # else every import measured would compile our files anew
 
 
 def _place(record: Record) -> Path:

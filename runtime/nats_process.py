@@ -18,7 +18,8 @@ from typing import NamedTuple
 import msgspec
 
 from ..bus.errors import ActoriumError
-from ..bus.subjects import DEFAULT_TENANT, PARTITIONS
+from ..bus.server import nats_mappings
+from ..bus.subjects import PARTITIONS
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LOG = "nats-server.log"
@@ -65,13 +66,6 @@ class _Info(msgspec.Struct):
     jetstream: bool = False
 
 
-def mappings(partitions: int = PARTITIONS) -> str:
-    """The lines of nats.conf that put a raw publish to an agent straight into its partition's inbox."""
-    default = f"inp.{{{{partition({partitions},1)}}}}.{DEFAULT_TENANT}.{{{{wildcard(1)}}}}"
-    tenants = f"inp.{{{{partition({partitions},1,2)}}}}.{{{{wildcard(1)}}}}.{{{{wildcard(2)}}}}"
-    return f'mappings = {{\n  "agents.*.inbox": "{default}"\n  "tenants.*.agents.*.inbox": "{tenants}"\n}}\n'
-
-
 def config(name: str, host: str, port: int, data_dir: Path, partitions: int = PARTITIONS) -> str:
     """The nats.conf of an embedded server; nothing in it is newer than nats-server 2.9.10."""
     return (
@@ -79,7 +73,7 @@ def config(name: str, host: str, port: int, data_dir: Path, partitions: int = PA
         f"server_name: {_quoted(name)}\nlisten: {_quoted(_authority(host, port))}\n"
         f"ports_file_dir: {_quoted(str(data_dir))}\n"
         f"log_file: {_quoted(str(data_dir / LOG))}\nlogfile_size_limit: {LOG_LIMIT}\n"
-        f"jetstream {{ store_dir: {_quoted(str(data_dir))} }}\n{mappings(partitions)}"
+        f"jetstream {{ store_dir: {_quoted(str(data_dir))} }}\n{nats_mappings(partitions)}"
     )
 
 

@@ -28,6 +28,8 @@ from .lease import Lease
 from .namespace import Namespace, connect, connect_leases
 from .partition import Means, PartitionHost
 from .post import PostOffice
+from .quarantine import QuarantinedCourier
+from .relaying import Relaying
 from .reports import Reporter
 from .spec import LOST, WorkerSpec
 from .synadia import SynadiaEdge
@@ -107,12 +109,15 @@ class Worker:
         self.hosts: dict[int, PartitionHost] = {}
         settings = spec.settings
         self._names = names
+        self._tasks = tasks
+        self.relaying = Relaying(names, self.hosts)
         self._reporter = reporter
         self.courier = BusCourier(
             names.bus, names.blobs, names.registry, local=self._local, partitions=names.partitions
         )
         guardian = Guardian(self.courier)
         office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
+        self._quarantine = office.quarantine
         means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office)
         desk = ControlDesk(self.hosts, names.bus, office, names.registry)
         self.holder = Holder(
@@ -127,12 +132,14 @@ class Worker:
             tasks=tasks,
         )
         self.door = FrontDoor(names, self.courier, office)
-        self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks, partitions=settings.partitions)
+        self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         await self.door.open()
         await self.synadia.open()
+        self._tasks.create_task(self.relaying.run())
+        self._tasks.create_task(self.relaying.learn())
         await self.holder.run()
 
     async def drain(self, timeout: float) -> None:
@@ -149,7 +156,8 @@ class Worker:
     def _behaviour(self, definition: Definition) -> Behaviour:
         if definition.options.isolation is Isolation.PROCESS:
             return Isolated(definition, self._reporter)
-        return LocalBehaviour(definition, find_kind(definition.kind), self.courier)
+        courier = QuarantinedCourier(self.courier, self._quarantine)
+        return LocalBehaviour(definition, find_kind(definition.kind), courier)
 
     def _local(self, part: int) -> PartitionHost | None:
         return self.hosts.get(part)

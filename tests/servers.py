@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from actorium.runtime.nats_process import mappings as partitioned
+from actorium.bus.server import nats_mappings
 
 
 class TestServer:
@@ -23,7 +23,7 @@ class TestServer:
     def __init__(self, binary: Path, home: Path, *, mappings: bool = True, config: str = "") -> None:
         self._binary = binary
         self._home = home
-        self._config = (partitioned() if mappings else "") + config
+        self._config = (nats_mappings() if mappings else "") + config
         self._process: subprocess.Popen[bytes] | None = None
         self.port = -1
 
