@@ -7,13 +7,13 @@ settled only after the record of its outcome stands, and an attempt runs only af
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, contextmanager, suppress
 from typing import TypeVar
 
 from ..bus.codec import read_task
 from ..bus.errors import ActoriumError, BadMessage, DeadlineExceeded
 from ..bus.task import AgentStatus, Result, Status
-from .definition import Definition
+from .definition import Definition, Isolation
 from .errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, Undeliverable
 from .ledger import ActorLedger
 from .mailbox import Mailbox
@@ -38,8 +38,8 @@ class Activation:
     """
 
     __slots__ = (
-        "_behaviour", "_clock", "_current", "_cut", "_held", "_interruptible", "_ledger", "_mailbox", "_post",
-        "_task", "_turn", "definition", "fault", "last_activity", "status", "tally",
+        "_behaviour", "_clock", "_current", "_cut", "_gone", "_held", "_interruptible", "_ledger", "_mailbox",
+        "_post", "_searching", "_task", "_turn", "definition", "fault", "last_activity", "status", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -65,6 +65,8 @@ class Activation:
         self._interruptible = False  # the drain may be cut short by a stop right now
         self._held = False  # no further letter is taken
         self._cut = False  # the grace is over: nothing that could be cut short begins any more
+        self._gone = False  # somebody else owns it: he makes the attempt again
+        self._searching = False
         self._turn = 0  # counts stops and restarts: what began before one must not go on after it
 
     @property
@@ -81,6 +83,21 @@ class Activation:
         """The result of a task it finished and remembers."""
         found = self._ledger.progress.finished.get(task_id)
         return found.result if found else None
+
+    async def search(self, task_id: str) -> Result | None:
+        """The result of a task it finished, however long ago; None: it waits, it runs, or it never was here.
+
+        Reads the whole ledger for what it does not remember, one search at a time; another finds nothing yet.
+        """
+        found = self.recall(task_id)
+        here = [self._current, *self._mailbox]
+        if found or self._searching or any(letter and letter.task_id == task_id for letter in here):
+            return found
+        self._searching = True
+        try:
+            return await self._ledger.find_task(task_id)
+        finally:
+            self._searching = False
 
     async def start(self) -> None:
         """Make the instance, unless the agent is stopped; one that cannot start is supervised."""
@@ -202,6 +219,7 @@ class Activation:
     def abandon(self) -> list[Letter]:
         """Stop at once without settling anything, and give back what was not settled, in order."""
         self._cut = False
+        self._gone = True
         if self._task is not None:
             self._task.cancel()
         self._behaviour.discard()
@@ -282,7 +300,11 @@ class Activation:
                 error = f"given up after {attempts} attempts, the last of which ended its process"
                 await self._bury(letter, "process_died", error, attempts)
             case Run(attempt, suspect):
-                async with self._post.alone() if suspect else nullcontext():
+                # an isolated agent's code cannot kill this process, and waits for others where we do not see
+                async with AsyncExitStack() as quarantine:
+                    if suspect and self.definition.options.isolation is Isolation.SHARED:
+                        with self._cuttable():
+                            await quarantine.enter_async_context(self._post.alone(letter))
                     await self._run(letter, attempt)
 
     async def _run(self, letter: Letter, attempt: int) -> None:
@@ -356,6 +378,8 @@ class Activation:
         """Run the handler to its end, its deadline or its cancellation; both leave the state alone."""
         deadline, name = letter.envelope.deadline, self.definition.name
         limit = None if deadline is None else max(0.0, deadline - self._clock())
+        if letter.cancelled:  # while the start was being written
+            return Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
         self.status = AgentStatus.BUSY
         try:
             with self._cuttable():
@@ -379,7 +403,13 @@ class Activation:
         if letter.task is None:
             raise BadTask("the letter has no task")
         try:
-            return await self._behaviour.handle(letter.task, letter.envelope, letter.task_id, attempt)
+            return await self._behaviour.handle(
+                letter.task,
+                letter.envelope,
+                letter.task_id,
+                attempt,
+                repeated=lambda: (self._cut or self._gone) and not letter.cancelled,
+            )
         except (BadTask, Reject) as error:
             return Outcome(failure(error))
 

@@ -6,6 +6,7 @@ Invariant: the state is compared as bytes after every message, so a change deep 
 import asyncio
 import inspect
 import time
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -51,7 +52,15 @@ class LocalBehaviour:
         await instance.on_start(self._context(Envelope(), "", 1))
         self._instance = instance
 
-    async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
+    async def handle(
+        self,
+        task: Task,
+        envelope: Envelope,
+        task_id: str,
+        attempt: int,
+        *,
+        repeated: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """Read the message, run `receive`, see whether the state changed. Raises what the handler does."""
         if self._left:
             await self.start(msgspec.json.decode(self._packed) if self._packed else None)
@@ -59,7 +68,7 @@ class LocalBehaviour:
         if instance is None:
             raise RuntimeError("handle() before start()")
         message = self._read(task)
-        ctx = self._context(envelope, task_id, attempt)
+        ctx = self._context(envelope, task_id, attempt, repeated)
         begun = time.perf_counter()
         try:
             value = await self._receive(instance, message, ctx)
@@ -104,10 +113,18 @@ class LocalBehaviour:
         self._packed = packed
         return packed
 
-    def _context(self, envelope: Envelope, task_id: str, attempt: int) -> Context:
+    def _context(
+        self, envelope: Envelope, task_id: str, attempt: int, repeated: Callable[[], bool] = lambda: False
+    ) -> Context:
         definition = self._definition
         return Context(
-            definition.name, envelope, task_id, self._courier, attempt=attempt, tenant=definition.tenant
+            definition.name,
+            envelope,
+            task_id,
+            self._courier,
+            attempt=attempt,
+            tenant=definition.tenant,
+            repeated=repeated,
         )
 
 

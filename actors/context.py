@@ -7,19 +7,24 @@ says the same things again under the same ids and nothing is stored twice.
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
+from hashlib import sha256
 from typing import Any
 
 import msgspec
 
 from ..bus.envelope import Envelope
+from ..bus.errors import BusError
 from ..bus.subjects import DEFAULT_TENANT
 from ..bus.task import Result
+from ..storage.errors import StorageError
 from .definition import Definition
 from .message import to_task
 from .port import Courier
 
 DELEGATE_TIMEOUT = 300.0  # seconds, where neither the caller nor the task has a deadline
 ASK_TIMEOUT = 5.0
+MAX_ID = 100  # characters; the wire takes 128, and suffixes may follow
 
 
 class Context:
@@ -32,7 +37,17 @@ class Context:
         traceparent: W3C trace context of the caller, opaque.
     """
 
-    __slots__ = ("_clock", "_courier", "_said", "agent", "attempt", "envelope", "task_id", "tenant")
+    __slots__ = (
+        "_clock",
+        "_courier",
+        "_repeated",
+        "_said",
+        "agent",
+        "attempt",
+        "envelope",
+        "task_id",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -44,6 +59,7 @@ class Context:
         attempt: int = 1,
         tenant: str = DEFAULT_TENANT,
         clock: Callable[[], float] = time.monotonic,
+        repeated: Callable[[], bool] = lambda: False,
     ) -> None:
         self.agent = agent
         self.tenant = tenant
@@ -52,6 +68,7 @@ class Context:
         self.attempt = attempt
         self._courier = courier
         self._clock = clock
+        self._repeated = repeated
         self._said = 0
 
     @property
@@ -95,7 +112,8 @@ class Context:
         """Give a task to an agent and wait for its result, over the death of any process.
 
         Delivery: effectively once; a second attempt of this handler finds the first one's result.
-        Cancellation: the delegated task is cancelled too, wherever it runs.
+        Cancellation: the delegated task is cancelled too, wherever it runs; not when this attempt is cut
+        short by a move or a stop, for the next attempt will find its result.
 
         Raises:
             MailboxFull: The agent has as much as it may hold; not stored.
@@ -106,7 +124,9 @@ class Context:
         try:
             return await self._courier.delegate(agent, to_task(message), envelope)
         except asyncio.CancelledError:
-            await asyncio.shield(self._courier.cancel(agent, envelope.task_id))
+            if not self._repeated():
+                with suppress(BusError, StorageError):  # else it goes on to its deadline
+                    await asyncio.shield(self._courier.cancel(agent, envelope.task_id))
             raise
 
     async def spawn(self, definition: Definition) -> str:
@@ -132,9 +152,15 @@ class Context:
         limits = [self.envelope.deadline, None if timeout is None else self._clock() + timeout]
         deadlines = [limit for limit in limits if limit is not None]
         return Envelope(
-            task_id=f"{self.task_id}/{self._said}",
+            task_id=_child(self.task_id, self._said),
             correlation_id=self.envelope.correlation_id or self.task_id,
             parent_run=self.task_id,
             deadline=min(deadlines) if deadlines else None,
             traceparent=self.envelope.traceparent,
         )
+
+
+def _child(task_id: str, said: int) -> str:
+    """The id of what a task says, made of its own: the same on every attempt, never too long to travel."""
+    told = f"{task_id}/{said}"
+    return told if len(told) <= MAX_ID else f"{sha256(told.encode()).hexdigest()[:24]}/{said}"

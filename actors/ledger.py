@@ -87,6 +87,16 @@ class ActorLedger:
                 return (await self._body(record)).result
         return None
 
+    async def find_task(self, task_id: str) -> Result | None:
+        """The result of the record that finished a task, searched through the whole chain."""
+        async for entry in self._ledger.read(self._chain.subject):
+            record = decode_record(entry.value)
+            if record.kind in (Kind.COMPLETED, Kind.BURIED):
+                body = await self._body(record)
+                if body.task_id == task_id:
+                    return body.result
+        return None
+
     def _state(self, state: bytes | None) -> Any:
         return self.progress.state if state is None else msgspec.json.decode(state)
 

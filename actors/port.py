@@ -50,8 +50,20 @@ class Behaviour(Protocol):
     async def start(self, state: Any) -> None:
         """Make a fresh instance with the last durable state (JSON values; None: never written)."""
 
-    async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
+    async def handle(
+        self,
+        task: Task,
+        envelope: Envelope,
+        task_id: str,
+        attempt: int,
+        *,
+        repeated: Callable[[], bool] = lambda: False,
+    ) -> Outcome:
         """Handle one message.
+
+        Args:
+            repeated: Told at a cancellation: whether the attempt is cut short only to be made again, so that
+                what was delegated goes on.
 
         Raises:
             BadTask, Reject: The answer is no; the instance is as good as before.
@@ -112,7 +124,7 @@ class Post(Protocol):
             again: The task is a repetition whose result was published before: only tell and acknowledge.
         """
 
-    def alone(self) -> AbstractAsyncContextManager[object]:
+    def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
         """Held while a task runs that may have killed its process before: one of them at a time."""
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:

@@ -40,7 +40,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     strategy: Strategy = Strategy.ONE_FOR_ONE
     intensity: int = 10
     period: float = 60.0
-    backoff: float = 0.01
+    backoff: float = 0.005
     backoff_max: float = 10.0
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from ..bus.envelope import Envelope
+from ..bus.errors import ConfigError
 from .actor import Actor
 from .context import ASK_TIMEOUT, Context
 from .definition import Definition, Options
@@ -91,7 +92,11 @@ class Supervisor(Actor):
 async def ask_supervisor(courier: Courier, definition: Definition, ended: Ended) -> Directive:
     """What the supervisor of a child says. Raises what `Courier.ask` does, and HandlerFailed."""
     envelope = Envelope(task_id=f"{definition.name}-ended", deadline=time.monotonic() + ASK_TIMEOUT)
-    result = await courier.ask(definition.options.supervisor, to_task(ended), envelope)
-    if result.failure is not None:
-        raise HandlerFailed(f"supervisor {definition.options.supervisor!r} failed: {result.error}")
-    return msgspec.convert(result.data, Directive)
+    name = definition.options.supervisor
+    try:
+        result = await courier.ask(name, to_task(ended), envelope)
+        if result.failure is not None:
+            raise HandlerFailed(f"supervisor {name!r} failed: {result.error}")
+        return msgspec.convert(result.data, Directive)
+    except (ConfigError, msgspec.ValidationError) as error:
+        raise HandlerFailed(f"{name!r} is no supervisor: {error}") from error

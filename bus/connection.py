@@ -5,6 +5,7 @@ Not responsible for messages. Invariant: once connected it is up or on its way b
 """
 
 import asyncio
+import itertools
 import logging
 import random
 import re
@@ -15,6 +16,7 @@ from typing import Any
 import msgspec
 from nats import errors as nats_errors
 from nats.aio.client import PING_PROTO, Client
+from nats.aio.msg import Msg
 
 from .errors import BusClosed, BusLost, ConfigError
 
@@ -98,6 +100,7 @@ class Connection(Client):
         self._was_up = False
         self._ending = False
         self._back = asyncio.Event()
+        self._serial = itertools.count(1)
 
     @property
     def version(self) -> Version:
@@ -196,6 +199,25 @@ class Connection(Client):
                 found[name] = value.strip()
         return found
 
+    async def _request_new_style(
+        self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
+    ) -> Msg:
+        """As in nats-py, with a counter for an id and a timer instead of `wait_for`: a quarter of its CPU."""
+        if not self._resp_sub_prefix:
+            await self._init_request_sub()
+        prefix = (self._resp_sub_prefix or b"").decode()
+        token = str(next(self._serial))
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Msg] = loop.create_future()
+        self._resp_map[token] = answer
+        timer = loop.call_later(timeout, _expire, answer)
+        try:
+            await self.publish(subject, payload, reply=prefix + token, headers=headers)
+            return await answer
+        finally:
+            timer.cancel()
+            self._resp_map.pop(token, None)
+
     async def _process_err(self, err_msg: str) -> None:
         """nats-py closes for good on most `-ERR`; a login that expired or a full server may get better."""
         if "permissions violation" in err_msg.lower():
@@ -253,3 +275,8 @@ class Connection(Client):
         """What was not sent when the connection went was reported as lost: it must not be sent later."""
         self._pending.clear()
         self._pending_data_size = 0
+
+
+def _expire(answer: "asyncio.Future[Msg]") -> None:
+    if not answer.done():
+        answer.set_exception(nats_errors.TimeoutError())

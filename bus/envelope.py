@@ -105,8 +105,13 @@ def _deadline(text: str | None, now: float) -> float | None:
     return now + min(int(text) / 1000, MAX_DEADLINE)
 
 
+def may_answer(subject: str) -> bool:
+    """Whether a reply subject is the caller's own: we lend nobody our right to publish elsewhere."""
+    return _REPLY.match(subject) is not None and subject.split(".", 1)[0] not in _INTERNAL
+
+
 def _reply_to(text: str) -> str:
-    if text and (_REPLY.match(text) is None or text.split(".", 1)[0] in _INTERNAL):
+    if text and not may_answer(text):
         raise BadMessage(f"header {REPLY_TO} {text[:40]!r} must be a plain subject that is none of ours")
     return text
 

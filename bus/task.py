@@ -54,10 +54,18 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Metrics(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a task cost. Milliseconds of wall time from its start on an agent to its end."""
+    """What a task cost, its delegates included.
+
+    Attributes:
+        execution_time_ms: Wall time from its start on an agent to its end.
+        steps: Model calls.
+    """
 
     execution_time_ms: int
     tokens_used: int | None = None
+    usd: float | None = None
+    steps: int | None = None
+    tool_calls: int | None = None
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -1,11 +1,16 @@
 """The process of an isolated agent: forked from the zygote, it serves one owner over one socket.
 
 It has a connection of its own for what the actor says to others. Invariant: it lives exactly as long as the
-socket; an owner that dies takes it along.
+socket: an owner that dies takes it along, also while a handler blocks the event loop, or the next owner's
+process would run beside it.
 """
 
 import asyncio
 import contextlib
+import os
+import select
+import threading
+import time
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
@@ -16,10 +21,14 @@ from .courier import BusCourier
 from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
 from .namespace import connect
 
+FAREWELL = 0.2  # seconds to close connections; a loop that is blocked does not use them
+
 
 async def serve(path: str, settings: Settings) -> None:
     """Call back on the socket and serve until it closes."""
     reader, writer = await asyncio.open_unix_connection(path)
+    owner = os.dup(writer.get_extra_info("socket").fileno())
+    threading.Thread(target=_die_with, args=(owner,), daemon=True).start()
     names = await connect(settings, "agent process")
     courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
     try:
@@ -28,6 +37,15 @@ async def serve(path: str, settings: Settings) -> None:
     finally:
         writer.close()
         await names.close()
+
+
+def _die_with(owner: int) -> None:
+    """Wait until the other end of the socket is closed, then end this process."""
+    poll = select.poll()
+    poll.register(owner, select.POLLRDHUP | select.POLLHUP)
+    poll.poll()
+    time.sleep(FAREWELL)
+    os._exit(0)
 
 
 class AgentProcess:
@@ -40,6 +58,7 @@ class AgentProcess:
         self._writer = writer
         self._courier = courier
         self._behaviour: LocalBehaviour | None = None
+        self._repeated = True  # an owner that goes away without a word: the next one makes the attempt again
 
     async def run(self) -> None:
         """Until the owner closes the socket or says End."""
@@ -49,6 +68,7 @@ class AgentProcess:
                 while True:
                     frame = await read_frame(self._reader)
                     if isinstance(frame, Cancel):
+                        self._repeated = frame.repeated
                         if handling is not None:
                             handling.cancel()
                         continue
@@ -79,7 +99,10 @@ class AgentProcess:
                 await self._behaviour.start(state)
                 return Done()
             case Handle(task, envelope, task_id, attempt) if self._behaviour is not None:
-                outcome = await self._behaviour.handle(task, envelope, task_id, attempt)
+                self._repeated = True
+                outcome = await self._behaviour.handle(
+                    task, envelope, task_id, attempt, repeated=lambda: self._repeated
+                )
                 return Done(outcome.result, outcome.state)
             case End():
                 if self._behaviour is not None:

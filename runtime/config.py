@@ -7,6 +7,7 @@ valid; nothing reads the environment after it was made.
 
 import difflib
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Mapping
@@ -83,7 +84,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def node_name(self) -> str:
         """The node's name: as set, else the host's, as a token."""
         name = self.node or socket.gethostname().split(".")[0]
-        return "".join(c if c.isascii() and c.isalnum() or c in "-_" else "-" for c in name.lower())[:63] or "node"
+        return re.sub(r"[^a-z0-9_-]", "-", name.lower())[:63] or "node"
 
     @property
     def worker_count(self) -> int:
@@ -189,5 +190,6 @@ def _put(values: dict[str, Any], key: str, value: object) -> None:
     for depth, table in enumerate(tables, 1):
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            raise ConfigError(f"{'.'.join(tables[:depth])} is a value, no table: {key} cannot be set", key=key)
+            above = ".".join(tables[:depth])
+            raise ConfigError(f"{above} is a value, no table: {key} cannot be set", key=key)
     values[last] = value

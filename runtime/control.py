@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from ..bus import subjects
-from ..bus.envelope import OP, TASK_ID
+from ..bus.envelope import OP, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage
 from ..bus.port import Bus, Message
 from .partition import PartitionHost, describe
@@ -56,7 +56,7 @@ class ControlDesk:
             answer = await self._act(host, key, verb, message.payload)
         except ActoriumError as error:
             answer = {"failure": msgspec.to_builtins(error.failure())}
-        if message.reply:
+        if may_answer(message.reply):
             await self._bus.publish(message.reply, msgspec.json.encode(answer))
 
     async def _act(
@@ -84,12 +84,12 @@ class ControlDesk:
         return describe(host.live.get(key), await self._registry.find(*key))
 
     async def _result(self, host: PartitionHost, key: tuple[str, str], message: Message) -> None:
-        """The result of a task the actor remembers; an empty answer while it has none."""
+        """The result of a task the actor finished; an empty answer while there is none."""
         task_id = _which(message.payload)
         actor = host.live.get(key)
-        found = actor.recall(task_id) if actor is not None else None
+        found = await actor.search(task_id) if actor is not None else None
         if actor is None:
-            host.wake(key)  # it reads its ledger; whoever asks again finds what it remembers
+            host.wake(key)  # it reads its ledger; whoever asks again finds it
         if found is not None:
             await self._office.answer(message.reply, found, {TASK_ID: task_id})
         else:
@@ -99,5 +99,5 @@ class ControlDesk:
 def _which(payload: bytes) -> str:
     try:
         return msgspec.json.decode(payload, type=_Which).task_id
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"the request must be JSON with a task_id: {error}") from error

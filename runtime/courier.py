@@ -10,7 +10,9 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -83,8 +85,11 @@ class BusCourier:
         self._partitions = partitions
         self._clock = clock
         self._inbox = subjects.reply_inbox(f"act{secrets.token_hex(8)}")
-        self._waiting: dict[str, asyncio.Future[Message]] = {}
+        self._numbers = count(1)
+        # weak: a result that nobody waits for any more is dropped
+        self._waiting: WeakValueDictionary[str, asyncio.Future[Message]] = WeakValueDictionary()
         self._replies: Subscription | None = None
+        self._opening = asyncio.Lock()
 
     def of(self, tenant: str) -> "BusCourier":
         """A courier of another tenant over the same connection."""
@@ -104,9 +109,9 @@ class BusCourier:
         """Store a task. Delivery: effectively once by `envelope.task_id`. Raises as `Bus.store`."""
         payload, blob = await check_in(self._blobs, encode(task))
         headers = msgspec.structs.replace(envelope, blob=blob).headers(self._clock())
-        await self._bus.store(
-            subjects.inbox(self._part(agent), self._tenant, agent), payload, headers, msg_id=envelope.task_id
-        )
+        subject = subjects.inbox(self._part(agent), self._tenant, agent)
+        # the stream knows ids of all agents; the same task id told to two of them is two tasks
+        await self._bus.store(subject, payload, headers, msg_id=f"{self._tenant}.{agent}:{envelope.task_id}")
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Ask and wait until the deadline.
@@ -153,16 +158,16 @@ class BusCourier:
             with suppress(BusLost, NoOwner, DeadlineExceeded):
                 await self.cancel(agent, envelope.task_id)
             raise
-        finally:
-            self._waiting.pop(envelope.task_id, None)
 
     async def expect(self, envelope: Envelope) -> tuple["asyncio.Future[Message]", Envelope]:
         """A future for the result of a task that is about to be stored, and the envelope to store it with."""
-        if self._replies is None:
-            self._replies = await self._bus.subscribe(f"{self._inbox}.>", self._arrived)
+        async with self._opening:
+            if self._replies is None:
+                self._replies = await self._bus.subscribe(f"{self._inbox}.>", self._arrived)
         waiter: asyncio.Future[Message] = asyncio.get_running_loop().create_future()
-        self._waiting[envelope.task_id] = waiter
-        return waiter, msgspec.structs.replace(envelope, reply_to=f"{self._inbox}.r")
+        number = str(next(self._numbers))
+        self._waiting[number] = waiter
+        return waiter, msgspec.structs.replace(envelope, reply_to=f"{self._inbox}.{number}")
 
     async def outcome(
         self, agent: str, task_id: str, waiter: "asyncio.Future[Message]", deadline: float | None
@@ -189,7 +194,7 @@ class BusCourier:
         return bool(msgspec.json.decode(reply.payload).get("cancelled"))
 
     async def spawn(self, definition: Definition) -> None:
-        """Define an agent, or change its definition; a live one is restarted with it, a stopped one started."""
+        """Define an agent, or change its definition; a live one is restarted, a stopped one started."""
         await self._registry.define(msgspec.structs.replace(definition, tenant=self._tenant), start=True)
         with suppress(NoOwner, DeadlineExceeded):
             await self._control(definition.name, "reload", b"", timeout=CONTROL_TIMEOUT)
@@ -218,22 +223,25 @@ class BusCourier:
         """Stop waiting for answers."""
         if self._replies is not None:
             await self._replies.close()
-        for waiter in self._waiting.values():
+        for waiter in list(self._waiting.values()):
             waiter.cancel()
 
     async def _short_cut(self, host: LocalHost, agent: str, task: Task, envelope: Envelope) -> Result:
         answer = host.ask((self._tenant, agent), task, envelope)
-        left = None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock())
-        done, _ = await asyncio.wait([answer], timeout=left)
-        if not done:
-            raise DeadlineExceeded(f"no answer from {agent!r} in time", agent=agent)
-        return answer.result()
+        if envelope.deadline is None:
+            return await answer
+        left = max(0.0, envelope.deadline - self._clock())
+        timer = asyncio.get_running_loop().call_later(left, _late, answer, agent)
+        try:
+            return await answer
+        finally:
+            timer.cancel()
 
     def _part(self, agent: str) -> int:
         return subjects.partition(self._tenant, subjects.token(agent, "agent id"), self._partitions)
 
     def _arrived(self, message: Message) -> None:
-        waiter = self._waiting.pop((message.headers or {}).get(TASK_ID, ""), None)
+        waiter = self._waiting.pop(message.subject.rpartition(".")[2], None)
         if waiter is not None and not waiter.done():
             waiter.set_result(message)
 
@@ -283,3 +291,9 @@ class BusCourier:
         if failure is not None and (failure.code in NOT_RUN or failure.code in UNSURE):
             raise from_failure(failure)
         return result
+
+
+def _late(answer: "asyncio.Future[Result]", agent: str) -> None:
+    if not answer.done():
+        late = f"no answer from agent {agent!r} in time; whether it ran is unknown"
+        answer.set_exception(DeadlineExceeded(late, agent=agent))

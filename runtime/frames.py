@@ -33,7 +33,9 @@ class Handle(msgspec.Struct, frozen=True, tag="handle"):
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
-    """Cut the handler short; the Handle is answered all the same."""
+    """Cut the handler short; the Handle is answered all the same. `repeated`: it will be made again."""
+
+    repeated: bool = False
 
 
 class End(msgspec.Struct, frozen=True, tag="end"):

@@ -14,7 +14,7 @@ from ..actors.outcome import failure
 from ..bus import subjects
 from ..bus.claim import check_out
 from ..bus.codec import read_task
-from ..bus.envelope import read_envelope
+from ..bus.envelope import may_answer, read_envelope
 from ..bus.errors import ActoriumError, ConfigError
 from ..bus.port import Message, Subscription
 from ..bus.task import Result
@@ -53,7 +53,7 @@ class FrontDoor:
         self._open.clear()
 
     def _asked(self, message: Message) -> None:
-        if message.reply:
+        if may_answer(message.reply):
             self._office.spawn(self._answer(message))
 
     async def _answer(self, message: Message) -> None:

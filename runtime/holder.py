@@ -6,6 +6,7 @@ itself (`lease.py`). Invariant: a partition is hosted only in an epoch that this
 """
 
 import asyncio
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 
@@ -49,6 +50,7 @@ class Holder:
         tasks: Owns everything that runs here.
 
     Attributes:
+        looked: When the last complete look began: the partitions held then are those held now.
         settled: Set when the first look was acted on and every partition claimed by it is hosted.
     """
 
@@ -77,6 +79,7 @@ class Holder:
         self._clock = means.clock
         self._changed = asyncio.Event()
         self._draining = False
+        self.looked = -math.inf
         self.settled = asyncio.Event()
         for peer in peers:
             self._view.expect(peer, means.clock() + SETTLING)
@@ -95,8 +98,9 @@ class Holder:
             if now - renewed > RENEW_HELD:
                 renewed = now
                 await self._renew_held()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), self._view.ttl / 8)
+            with suppress(TimeoutError):  # not wait_for: on Python 3.11 it can swallow a cancellation
+                async with asyncio.timeout(self._view.ttl / 8):
+                    await self._changed.wait()
             self._changed.clear()
 
     def _settle(self) -> None:
@@ -119,15 +123,17 @@ class Holder:
                 holding.task.cancel()
 
     async def _look(self) -> None:
-        view = self._view
+        view, begun = self._view, self._clock()
         try:
-            sessions = await self._leases.sessions(after=view.session_revision)
+            # owners first: the session of every owner that is seen can be seen too, unless it was ended
             owners = await self._leases.owners(after=view.owner_revision)
+            sessions = await self._leases.sessions(after=view.session_revision)
         except (StoreUnavailable, BusError):
             return  # blind: no verdict
         now = self._clock()
         view.look(sessions, owners, now)
         self._give_up_lost()
+        self.looked = begun
         if self._draining or not self._means.office.owned():
             return
         mine: Mapping[int, int] = {part: held.epoch for part, held in self._held.items()}
@@ -136,9 +142,8 @@ class Holder:
         for action in actions:
             if isinstance(action, Release):
                 self._tasks.create_task(self._release(action.part))
-        await asyncio.gather(*(self._claim(claim) for claim in claims))
-        if claims:
-            await self._announce()
+        if any(await asyncio.gather(*(self._claim(claim) for claim in claims))):
+            await self._announce()  # it wakes us too: not after claims that failed, or we would spin
 
     def _give_up_lost(self) -> None:
         """Stop hosting partitions whose owner key now names somebody else."""
@@ -149,16 +154,17 @@ class Holder:
                 if holding.task is not None:
                     holding.task.cancel()
 
-    async def _claim(self, claim: Claim) -> None:
+    async def _claim(self, claim: Claim) -> bool:
         try:
             owner = Owner(session=self._session, epoch=claim.epoch)
             revision = await self._leases.put_owner(claim.part, owner, revision=claim.revision)
         except (Conflict, StoreUnavailable):
-            return
+            return False
         host = PartitionHost(claim.part, claim.epoch, self._means)
         holding = Holding(claim.epoch, revision, host)
         self._held[claim.part] = holding
         holding.task = self._tasks.create_task(self._hold(claim.part, holding))
+        return True
 
     async def _hold(self, part: int, holding: Holding) -> None:
         """Host a partition until it is lost or handed back, over reconnects in ever newer epochs."""

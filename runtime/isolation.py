@@ -10,13 +10,17 @@ import contextlib
 import itertools
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from ..actors.definition import Definition
 from ..actors.errors import HandlerFailed, Reject
 from ..actors.port import Outcome
 from ..bus.envelope import Envelope
+from ..bus.errors import BadMessage
 from ..bus.task import Task
 from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
 from .reports import Reporter
@@ -24,6 +28,10 @@ from .reports import Reporter
 START_TIMEOUT = 10.0  # seconds for a fork to call back
 CANCEL_GRACE = 1.0  # seconds for a handler to end after it was cancelled
 _serial = itertools.count()
+
+
+def _never() -> bool:
+    return False
 
 
 class Isolated:
@@ -34,7 +42,9 @@ class Isolated:
         self._reporter = reporter
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._state: Any = None
+        self._state: Any = None  # what the process began with
+        self._changed: bytes | None = None  # and what it made of it since, JSON
+        self._repeated: Callable[[], bool] = _never
 
     async def start(self, state: Any) -> None:
         """Have a process forked and the actor made in it.
@@ -43,23 +53,34 @@ class Isolated:
             HandlerFailed: It did not call back in time, died, or its code raised.
         """
         self.discard()
-        self._state = state
+        self._state, self._changed = state, None
         self._reader, self._writer = await self._forked()
         answer = await self._exchange(Begin(self._definition, state))
         if isinstance(answer, Failed):
             self.discard()
             raise HandlerFailed(answer.failure.message)
 
-    async def handle(self, task: Task, envelope: Envelope, task_id: str, attempt: int) -> Outcome:
+    async def handle(
+        self,
+        task: Task,
+        envelope: Envelope,
+        task_id: str,
+        attempt: int,
+        *,
+        repeated: Callable[[], bool] = _never,
+    ) -> Outcome:
         """Handle one message there. Raises HandlerFailed when it raised or its process died."""
-        if self._writer is None:
-            await self.start(self._state)
+        self._repeated = repeated
+        if self._reader is None or self._reader.at_eof():  # it was let go, or died while it was idle
+            await self.start(self._state if self._changed is None else msgspec.json.decode(self._changed))
         answer = await self._exchange(Handle(task, envelope, task_id, attempt))
         if isinstance(answer, Failed):
             kind = Reject if answer.refused else HandlerFailed
             raise kind(answer.failure.message, **answer.failure.fields)
         if not isinstance(answer, Done) or answer.result is None:
             raise HandlerFailed(f"the process of {self._definition.name!r} answered with no result")
+        if answer.state is not None:
+            self._changed = answer.state
         return Outcome(answer.result, answer.state)
 
     async def stop(self) -> None:
@@ -119,8 +140,8 @@ class Isolated:
         if reader is None or writer is None:
             return
         try:
-            write_frame(writer, Cancel())
+            write_frame(writer, Cancel(self._repeated()))
             async with asyncio.timeout(CANCEL_GRACE):
                 await read_frame(reader)
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
-            self.discard()
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, BadMessage, msgspec.MsgspecError):
+            self.discard()  # also where the cancellation came in the middle of a frame

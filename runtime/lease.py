@@ -51,6 +51,7 @@ class Lease:
         self._lost = lost
         self._beat = beat
         self._until = 0.0
+        self._since = 0.0
         self._seen = time.monotonic()
         self._opened = threading.Event()
         self._error: Exception | None = None
@@ -62,6 +63,10 @@ class Lease:
     def held(self) -> bool:
         """Whether the session is certainly ours right now."""
         return time.monotonic() < self._until
+
+    def since(self) -> float:
+        """When it last became ours, monotonic seconds: what was ours before may be another's by now."""
+        return self._since
 
     async def open(self) -> None:
         """Start the thread and wait until the session stands. Raises what the first renewal did."""
@@ -115,6 +120,8 @@ class Lease:
             except StoreUnavailable:
                 await asyncio.sleep(self._ttl / 20)  # blind, not dead: nobody else can see either
                 continue
+            if not self.held():  # a gap: this process was stopped, or could not see
+                self._since = time.monotonic()
             self._until = sent + self._ttl * 0.8
             self._opened.set()
             await self._pause(self._ttl / 4)

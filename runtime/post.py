@@ -17,12 +17,13 @@ from ..bus import subjects
 from ..bus.claim import check_in, check_out
 from ..bus.codec import encode
 from ..bus.dead_letters import DeadLetters
-from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID
+from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage, BusError
 from ..bus.port import Bus, Feed, Message
 from ..bus.task import Event, Result
 from ..storage.errors import Corrupt, NotFound
 from ..storage.port import Blobs
+from .quarantine import Quarantine
 from .telemetry import LogEvent
 
 log = logging.getLogger("actorium.worker")
@@ -68,7 +69,7 @@ class PostOffice:
         self.blobs = blobs
         self.supervise = supervise
         self.owned = owned
-        self.suspects = asyncio.Lock()
+        self.quarantine = Quarantine()
         self._dead = DeadLetters(bus)
         self._tasks = tasks
 
@@ -89,7 +90,7 @@ class PostOffice:
         """A function that answers on a reply subject; it does nothing where there is none."""
 
         async def reply(result: Result) -> None:
-            if subject:
+            if may_answer(subject):
                 await self.answer(subject, result, {})
 
         return reply
@@ -186,9 +187,9 @@ class HostPost:
             await self._host.feed.ack(letter.token)
         self._host.release(letter)
 
-    def alone(self) -> AbstractAsyncContextManager[object]:
+    def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
         """One suspect at a time in this worker."""
-        return self._office.suspects
+        return self._office.quarantine.alone(letter.task_id)
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
         """Write a stored letter, whole, to the dead letters."""

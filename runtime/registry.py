@@ -43,7 +43,7 @@ class Registry:
         """Define an agent, or change it. The same definition again writes nothing.
 
         Args:
-            start: Start it where somebody stopped it; else it stays stopped, also over a restart of the program.
+            start: Start it where somebody stopped it; else it stays stopped, over restarts of the program.
         """
         while True:
             entry = await self._store.get(definition.key)
@@ -74,8 +74,12 @@ class Registry:
             return changed
 
     async def all(self, tenant: str = "") -> list[Definition]:
-        """Every definition, by key; of one tenant where it is given."""
-        return [_read(entry.value, key) for key, entry in await self._store.entries(tenant)]
+        """Every definition that reads, by key; of one tenant where it is given."""
+        found: list[Definition] = []
+        for key, entry in await self._store.entries(tenant):
+            with suppress(UnknownKind):  # whoever asks that agent is told
+                found.append(_read(entry.value, key))
+        return found
 
 
 def _read(stored: bytes, agent: str) -> Definition:

@@ -248,7 +248,8 @@ class NodeSupervisor:
         if self._live:
             self._empty.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._empty.wait(), self._settings.drain + 2.0)
+                async with asyncio.timeout(self._settings.drain + 2.0):
+                    await self._empty.wait()
         for watched in self._live.values():
             os.kill(watched.pid, signal.SIGKILL)
             await self._give_up(watched.session)

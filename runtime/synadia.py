@@ -19,7 +19,7 @@ import msgspec
 
 from ..actors.outcome import failure
 from ..bus import subjects
-from ..bus.envelope import OP, Envelope, read_envelope
+from ..bus.envelope import OP, Envelope, may_answer, read_envelope
 from ..bus.errors import ActoriumError, BusError, BusLost, Failure, NoOwner, from_failure
 from ..bus.port import Bus, Message, Subscription
 from ..bus.task import Result, Task
@@ -57,7 +57,6 @@ class SynadiaEdge:
         courier: Reaches the owners.
         hosts: The partitions this worker owns, by number.
         tasks: Owns everything that runs here.
-        partitions: Of the namespace.
         rhythm: How often and how long.
         clock: Monotonic seconds.
     """
@@ -69,23 +68,20 @@ class SynadiaEdge:
         hosts: Mapping[int, PartitionHost],
         tasks: asyncio.TaskGroup,
         *,
-        partitions: int = subjects.PARTITIONS,
         rhythm: Rhythm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bus = names.bus
         self._courier = courier
         self._tasks = tasks
-        self._partitions = partitions
+        self._partitions = names.partitions
         self._rhythm = rhythm or Rhythm()
         self._clock = clock
         self._open: list[Subscription] = []
         self._prompts: set[asyncio.Task[None]] = set()
         self._ending: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         interval = self._rhythm.heartbeat
-        self._presence = Presence(
-            names.bus, names.registry, hosts, tasks, partitions=partitions, interval=interval, clock=clock
-        )
+        self._presence = Presence(names, hosts, tasks, interval=interval, clock=clock)
 
     async def open(self) -> None:
         """Take prompts, then show that we do."""
@@ -108,7 +104,7 @@ class SynadiaEdge:
             await asyncio.wait(self._prompts, timeout=ENDING)
 
     def _prompted(self, message: Message) -> None:
-        if wire.may_answer(message.reply):
+        if may_answer(message.reply):
             prompt = self._tasks.create_task(self._prompt(message))
             self._prompts.add(prompt)
             prompt.add_done_callback(self._prompts.discard)
@@ -179,7 +175,7 @@ class SynadiaEdge:
             pass  # whoever is slow to tell is there
         return True
 
-    async def _look(self, key: Key) -> dict[str, Any]:
+    async def _look(self, key: Key) -> dict[str, object]:
         """What the owner tells of an agent.
 
         Raises:
@@ -188,7 +184,7 @@ class SynadiaEdge:
         """
         subject = subjects.control(subjects.partition(*key, self._partitions), *key)
         reply = await self._bus.request(subject, b"", {OP: "status"}, timeout=LOOK)
-        told: dict[str, Any] = msgspec.json.decode(reply.payload)
+        told: dict[str, object] = msgspec.json.decode(reply.payload)
         if "failure" in told:
             raise from_failure(msgspec.convert(told["failure"], Failure))
         return told

@@ -16,14 +16,16 @@ from typing import Any
 import msgspec
 
 from ..actors.activation import Activation
+from ..actors.definition import Definition
 from ..bus import subjects
+from ..bus.envelope import may_answer
 from ..bus.errors import ActoriumError, BusError
-from ..bus.port import Bus, Handler, Message, Subscription
+from ..bus.port import Handler, Message, Subscription
 from ..bus.task import AgentStatus
 from . import synadia_wire as wire
+from .namespace import Namespace
 from .partition import PartitionHost
 from .post import Key
-from .registry import Registry
 from .synadia_wire import Face
 
 BATCH = 32  # messages after which everybody else in the loop gets a turn
@@ -36,7 +38,7 @@ def spawning(tasks: asyncio.TaskGroup, answer: Callable[[Message], Coroutine[Any
     """A handler that has each request answered in a task of its own."""
 
     def handle(message: Message) -> None:
-        if wire.may_answer(message.reply):
+        if may_answer(message.reply):
             tasks.create_task(answer(message))
 
     return handle
@@ -46,16 +48,14 @@ class Roster:
     """The agents that show, by partition, as last read.
 
     Args:
-        registry: Where they are defined.
+        names: Where they are defined.
         tasks: Owns a reading, which goes on when who waited for it has left.
         clock: Monotonic seconds.
     """
 
-    def __init__(
-        self, registry: Registry, partitions: int, tasks: asyncio.TaskGroup, clock: Callable[[], float]
-    ) -> None:
-        self._registry = registry
-        self._partitions = partitions
+    def __init__(self, names: Namespace, tasks: asyncio.TaskGroup, clock: Callable[[], float]) -> None:
+        self._registry = names.registry
+        self._partitions = names.partitions
         self._tasks = tasks
         self._clock = clock
         self._faces: dict[int, list[Face]] = {}
@@ -74,13 +74,15 @@ class Roster:
 
     async def _read(self, began: float) -> None:
         try:
-            definitions = await self._registry.all()
-        except (ActoriumError, msgspec.MsgspecError):
-            return  # the old ones stand until the store answers
+            self._faces = await self._sorted(await self._registry.all())
+        except ActoriumError:
+            pass  # the old ones stand until the store answers
         finally:
             self._reading = None
             self._read_at = self._clock()
             self._next = self._read_at + SHARE * (self._read_at - began)
+
+    async def _sorted(self, definitions: list[Definition]) -> dict[int, list[Face]]:
         faces: dict[int, list[Face]] = {}
         for count, told in enumerate(definitions, 1):
             if not told.stopped:
@@ -88,18 +90,16 @@ class Roster:
                 faces.setdefault(part, []).append(Face.of(told))
             if count % (10 * BATCH) == 0:
                 await asyncio.sleep(0)
-        self._faces = faces
+        return faces
 
 
 class Presence:
     """What a worker tells of its agents, asked and unasked.
 
     Args:
-        bus: The connection.
-        registry: Which agents there are.
+        names: The namespace.
         hosts: The partitions this worker owns, by number.
         tasks: Owns everything that runs here.
-        partitions: Of the namespace.
         interval: Seconds between two heartbeats of an agent.
         clock: Monotonic seconds.
         chance: A number from 0 to 1, at random.
@@ -107,25 +107,23 @@ class Presence:
 
     def __init__(
         self,
-        bus: Bus,
-        registry: Registry,
+        names: Namespace,
         hosts: Mapping[int, PartitionHost],
         tasks: asyncio.TaskGroup,
         *,
-        partitions: int,
         interval: float,
         clock: Callable[[], float] = time.monotonic,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self._bus = bus
-        self._registry = registry
+        self._bus = names.bus
+        self._registry = names.registry
+        self._partitions = names.partitions
         self._hosts = hosts
         self._tasks = tasks
-        self._partitions = partitions
         self._interval = interval
         self._clock = clock
         self._chance = chance
-        self._roster = Roster(registry, partitions, tasks, clock)
+        self._roster = Roster(names, tasks, clock)
         self._version = self._since = ""
         self._open: list[Subscription] = []
         self._beating: asyncio.Task[None] | None = None
@@ -153,7 +151,7 @@ class Presence:
         call = wire.read_call(message.subject)
         if call is None:
             return
-        with suppress(ActoriumError, msgspec.MsgspecError):
+        with suppress(ActoriumError):
             verb, instance = call
             faces = await (self._one(instance) if instance else self._ours())
             for count, face in enumerate(faces, 1):
@@ -173,7 +171,7 @@ class Presence:
         told = await self._registry.find(*key)
         return [] if told.stopped else [Face.of(told)]
 
-    def _record(self, verb: str, face: Face) -> dict[str, Any]:
+    def _record(self, verb: str, face: Face) -> dict[str, object]:
         match verb:
             case "PING":
                 return wire.ping_record(face, self._version)

@@ -8,7 +8,7 @@ Invariant: bytes from strangers become a value or an ActoriumError, and a stream
 import base64
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -18,7 +18,6 @@ from ..actors.outcome import failure
 from ..bus import subjects
 from ..bus.claim import LIMIT
 from ..bus.codec import too_deep
-from ..bus.envelope import REPLY_TO, read_envelope
 from ..bus.errors import BadMessage, ConfigError, Failure, MailboxFull, NoOwner
 from ..bus.task import Result, Status, Task
 
@@ -120,17 +119,6 @@ def read_call(subject: str) -> tuple[str, str] | None:
     return None
 
 
-def may_answer(reply: str) -> bool:
-    """Whether a reply subject is the caller's own: we lend nobody our right to publish elsewhere."""
-    if not reply:
-        return False
-    try:
-        read_envelope({REPLY_TO: reply}, 0.0)
-    except BadMessage:
-        return False
-    return True
-
-
 def read_prompt(payload: bytes) -> Task:
     """The task in a request: the prompt is its spec, attachments stand in its inputs.
 
@@ -149,11 +137,11 @@ def read_prompt(payload: bytes) -> Task:
     return Task(spec=prompt, inputs={"attachments": attachments} if attachments else None)
 
 
-def _object(body: bytes) -> dict[str, Any]:
+def _object(body: bytes) -> dict[str, object]:
     if too_deep(body):
         raise BadMessage("the request nests too deep, or its brackets do not match")
     try:
-        return msgspec.json.decode(body, type=dict[str, Any])
+        return msgspec.json.decode(body, type=dict[str, object])
     except (msgspec.DecodeError, ValueError, RecursionError) as error:
         raise BadMessage(f"the request begins with {{ and is no JSON: {error}") from error
 
@@ -203,14 +191,14 @@ def _clean(text: str) -> str:
 def error_frame(told: Failure) -> tuple[bytes, Headers]:
     """The message that reports an error: for people in headers, for programs in the body."""
     line = " ".join(told.message.split())[:TOLD].encode("ascii", "replace").decode()
-    body: dict[str, Any] = {"error": _clean(told.code), "message": _clean(told.message[:EXPLAINED])}
+    body: dict[str, object] = {"error": _clean(told.code), "message": _clean(told.message[:EXPLAINED])}
     if told.code in RETRY_AFTER:
         body["retry_after_s"] = RETRY_AFTER[told.code]
     headers = {ERROR_CODE: str(CODES.get(told.code, 500)), ERROR: line or "the task failed"}
     return msgspec.json.encode(body), headers
 
 
-def heartbeat(key: tuple[str, str], now: float, interval: float, told: Mapping[str, Any]) -> bytes:
+def heartbeat(key: tuple[str, str], now: float, interval: float, told: Mapping[str, object]) -> bytes:
     """A heartbeat, which is also the answer to `status`.
 
     Args:
@@ -235,7 +223,7 @@ def timestamp(now: float) -> str:
     return datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def ping_record(face: Face, version: str) -> dict[str, Any]:
+def ping_record(face: Face, version: str) -> dict[str, object]:
     """The answer to `$SRV.PING` for one agent; the version is that of the runtime."""
     return {
         "type": "io.nats.micro.v1.ping_response",
@@ -251,7 +239,7 @@ def ping_record(face: Face, version: str) -> dict[str, Any]:
     }
 
 
-def info_record(face: Face, version: str) -> dict[str, Any]:
+def info_record(face: Face, version: str) -> dict[str, object]:
     """The answer to `$SRV.INFO` for one agent."""
     limits = {"max_payload": f"{MAX_PROMPT // 1024**2}MB", "attachments_ok": "true"}
     return ping_record(face, version) | {
@@ -264,7 +252,7 @@ def info_record(face: Face, version: str) -> dict[str, Any]:
     }
 
 
-def stats_record(face: Face, version: str, started: str, tally: Mapping[str, int]) -> dict[str, Any]:
+def stats_record(face: Face, version: str, started: str, tally: Mapping[str, int]) -> dict[str, object]:
     """The answer to `$SRV.STATS` for one agent.
 
     Args:
@@ -281,7 +269,7 @@ def stats_record(face: Face, version: str, started: str, tally: Mapping[str, int
     }
 
 
-def _counted(tally: Mapping[str, int]) -> dict[str, Any]:
+def _counted(tally: Mapping[str, int]) -> dict[str, object]:
     count, busy = tally.get("total_tasks", 0), tally.get("busy_ms", 0) * 1_000_000  # nanoseconds
     return {
         "num_requests": count,
@@ -292,5 +280,5 @@ def _counted(tally: Mapping[str, int]) -> dict[str, Any]:
     }
 
 
-def _endpoint(verb: str, face: Face) -> dict[str, Any]:
+def _endpoint(verb: str, face: Face) -> dict[str, object]:
     return {"name": verb, "subject": subject(verb, face.tenant, face.agent), "queue_group": QUEUE}

@@ -7,6 +7,7 @@ what is in hand; (3) the session ends; (4) connections close.
 
 import asyncio
 import logging
+import math
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -64,7 +65,7 @@ async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int
     names = await connect(spec.settings, f"worker {spec.session}")
     await lease.open()
     try:
-        async with hosting(spec, names, lease.held, reporter) as worker:
+        async with hosting(spec, names, lease.held, reporter, since=lease.since) as worker:
             await _first(stop.wait(), lost.wait())
             if not lost.is_set():
                 lease.drain()
@@ -81,12 +82,17 @@ class Finished(Exception):
 
 @asynccontextmanager
 async def hosting(
-    spec: WorkerSpec, names: Namespace, owned: Callable[[], bool], reporter: Reporter
+    spec: WorkerSpec,
+    names: Namespace,
+    owned: Callable[[], bool],
+    reporter: Reporter,
+    *,
+    since: Callable[[], float] = lambda: -math.inf,
 ) -> AsyncIterator["Worker"]:
     """A worker that serves until the block ends; what it still has in hand then is given up."""
     try:
         async with asyncio.TaskGroup() as tasks:
-            worker = Worker(spec, names, owned, reporter, tasks)
+            worker = Worker(spec, names, lambda: owned() and worker.holder.looked >= since(), reporter, tasks)
             tasks.create_task(worker.run())
             yield worker
             worker.abandon()
@@ -107,7 +113,6 @@ class Worker:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self.hosts: dict[int, PartitionHost] = {}
-        settings = spec.settings
         self._names = names
         self._tasks = tasks
         self.relaying = Relaying(names, self.hosts)
@@ -127,7 +132,7 @@ class Worker:
             self.hosts,
             desk.receive,
             ttl=spec.lease,
-            partitions=settings.partitions,
+            partitions=names.partitions,
             peers=spec.peers,
             tasks=tasks,
         )

@@ -46,7 +46,8 @@ class Chain:
         self._new_id = new_id
         self._sequence = tail.revision if tail else 0
         self._head = digest(tail.value) if tail else ""
-        self._last = decode_record(tail.value) if tail else None
+        self._tail = tail.value if tail else b""
+        self._count = decode_record(tail.value).n if tail else 0
         self._busy = False
         self._ended: StorageError | None = None
 
@@ -81,8 +82,8 @@ class Chain:
 
     @property
     def last(self) -> Record | None:
-        """The newest record; None for an empty chain."""
-        return self._last
+        """The newest record, as a reader sees it; None for an empty chain."""
+        return decode_record(self._tail) if self._tail else None
 
     @property
     def sequence(self) -> int:
@@ -92,7 +93,7 @@ class Chain:
     @property
     def count(self) -> int:
         """How many records the chain has."""
-        return self._last.n if self._last else 0
+        return self._count
 
     @property
     def head(self) -> str:
@@ -110,7 +111,7 @@ class Chain:
         appends no more, open the chain again.
 
         Returns:
-            The record as a reader will see it: its body is what JSON makes of `body`.
+            The record, with the body as it was given; a reader sees what JSON makes of it.
 
         Raises:
             Fenced: Another writer appended first: stop, it was not written.
@@ -122,8 +123,8 @@ class Chain:
             raise InternalError(f"two appends at once to {self.subject}: it has one writer, its owner")
         if self._ended is not None:
             raise self._ended
-        data = encode_record(self._next(kind, body, in_seq))
-        record = decode_record(data)
+        record = self._next(kind, body, in_seq)
+        data = encode_record(record)
         self._busy = True
         self._ended = StoreUnavailable(f"an append to {self.subject} has no known end: open it again")
         try:
@@ -135,7 +136,7 @@ class Chain:
             self._busy = False
         self._ended = None
         self._head = digest(data)
-        self._last = record
+        self._tail, self._count = data, record.n
         return record
 
     def _next(self, kind: str, body: Any, in_seq: int) -> Record:

@@ -70,10 +70,12 @@ async def test_a_new_writer_continues_the_chain() -> None:
 
 
 async def test_a_writer_sees_its_record_as_readers_do() -> None:
-    """What append returns holds the body as JSON gives it back, so that state built from either is equal."""
-    record = await (await open_chain(MemoryLedger())).append("step", {"pair": (1, 2), "raw": b"x"})
+    """The chain's newest record holds the body as JSON gives it back, so that state built from it is equal."""
+    chain = await open_chain(MemoryLedger())
+    await chain.append("step", {"pair": (1, 2), "raw": b"x"})
 
-    assert record.body == {"pair": [1, 2], "raw": "eA=="}
+    assert chain.last is not None
+    assert chain.last.body == {"pair": [1, 2], "raw": "eA=="}
 
 
 async def test_an_older_epoch_cannot_open_the_chain() -> None:

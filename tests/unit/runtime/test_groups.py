@@ -1,0 +1,122 @@
+"""Groups: a supervisor restarts the siblings its strategy names, in order, or gives up and stops them all."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+
+from actorium import Actor, App, Client, Context, Policy, Restart, Strategy, Supervisor, Task
+from actorium.actors.definition import Options
+from actorium.runtime.memory import in_memory
+from eventually import eventually
+
+NAMES = ("one", "two", "three")
+
+
+class Member(Actor):
+    """Writes down when it begins and ends; fails when it is told to."""
+
+    history: ClassVar[list[str]] = []
+
+    async def on_start(self, ctx: Context) -> None:
+        self.history.append(f"+{ctx.agent}")
+        self.name = ctx.agent
+
+    async def on_stop(self) -> None:
+        self.history.append(f"-{self.name}")
+
+    async def receive(self, message: Task, ctx: Context) -> str:
+        if message.spec == "fail":
+            raise ValueError("no")
+        return "here"
+
+
+@asynccontextmanager
+async def group(strategy: Strategy, intensity: int = 10, **options: Any) -> AsyncIterator[Client]:
+    """A group of three that are all alive."""
+    policy = Policy(strategy=strategy, intensity=intensity, backoff=0.001)
+    members = [Member.named(name, Options(attempts=1, **options)) for name in NAMES]
+    async with in_memory(App(Supervisor.of("boss", *members, policy=policy))) as actorium:
+        for name in NAMES:
+            await actorium.ask(name, "hello")
+        Member.history.clear()
+        yield actorium
+        Member.history.clear()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "expected"),
+    [
+        (Strategy.ONE_FOR_ONE, ["+two"]),
+        (Strategy.REST_FOR_ONE, ["-three", "+three", "+two"]),
+        (Strategy.ONE_FOR_ALL, ["-three", "-one", "+one", "+three", "+two"]),
+    ],
+)
+async def test_the_siblings_of_the_strategy_are_restarted_in_order(strategy, expected) -> None:
+    """Stopped in reverse order of their start, started in order; the one that failed is told itself."""
+    async with group(strategy) as actorium:
+        await actorium.ask("two", "fail")
+        await eventually(lambda: "+two" in Member.history)
+
+        assert Member.history == expected
+        for name in NAMES:
+            assert (await actorium.ask(name, "hello")).data == "here"
+
+
+async def test_a_group_that_fails_too_often_is_stopped() -> None:
+    """With intensity 1 the second failure stops all children, and an event says why."""
+    async with group(Strategy.ONE_FOR_ONE, intensity=1) as actorium:
+        await actorium.ask("two", "fail")
+        await eventually(lambda: "+two" in Member.history)
+        await actorium.ask("two", "fail")
+
+        async def stopped() -> bool:
+            return [(await actorium.status(name))["status"] for name in NAMES] == [
+                "stopped",
+                "error",
+                "stopped",
+            ]
+
+        await eventually(stopped)
+        assert sorted(Member.history) == ["+two", "-one", "-three"]
+
+
+async def test_a_temporary_child_is_not_restarted() -> None:
+    """It stays down and the others do not notice."""
+    async with group(Strategy.ONE_FOR_ALL, restart=Restart.TEMPORARY) as actorium:
+        await actorium.ask("two", "fail")
+
+        async def down() -> bool:
+            return (await actorium.status("two"))["status"] == "error"
+
+        await eventually(down)
+        assert Member.history == []
+        assert (await actorium.ask("one", "hello")).data == "here"
+
+
+async def test_two_siblings_that_fail_at_once_both_come_back() -> None:
+    """Their failures are handled one after the other, and nobody waits for nobody."""
+    async with group(Strategy.ONE_FOR_ALL) as actorium:
+        async with asyncio.timeout(4):
+            await asyncio.gather(actorium.ask("one", "fail"), actorium.ask("three", "fail"))
+
+            async def back() -> bool:
+                return [(await actorium.status(name))["status"] for name in NAMES] == ["idle"] * 3
+
+            await eventually(back)
+            for name in NAMES:
+                assert (await actorium.ask(name, "hello")).data == "here"
+
+
+async def test_a_supervisor_that_is_none_does_not_end_the_worker() -> None:
+    """Where the named supervisor answers something else, the actor's own policy decides."""
+    policy = Policy(backoff=0.001)
+    lonely = Member.named("lonely", Options(attempts=1, supervisor="one", policy=policy))
+    astray = Member.named("astray", Options(attempts=1, supervisor="No Name!", policy=policy))
+    async with in_memory(App(lonely, astray, Member.named("one"))) as actorium:
+        for name in ("lonely", "astray"):
+            await actorium.ask(name, "fail")
+            assert (await actorium.ask(name, "hello")).data == "here"
+    Member.history.clear()

@@ -1,0 +1,143 @@
+"""What a worker makes of what it sees, when others act between two of its looks."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from actorium.bus import subjects
+from actorium.runtime.ownership import share
+from actorium.storage.errors import StoreUnavailable
+from actorium.storage.memory import MemoryLeases
+from actorium.storage.port import Owner, OwnerSeen, Session, SessionSeen
+from simulation.cluster import AGENTS, PARTITIONS, TTL, Bugs, Cluster, SimWorker
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    cluster = Cluster(Bugs())
+    yield cluster
+    assert cluster.failed() == []
+    cluster.close()
+
+
+def owners(cluster: Cluster) -> dict[int, str]:
+    return {seen.part: seen.owner.session for seen in cluster.loop.play(cluster.leases.owners())}
+
+
+class Newcomer(MemoryLeases):
+    """Leases in which another worker joins and claims everything between the first two reads."""
+
+    joined = False
+
+    async def sessions(self, *, after: int = 0) -> list[SessionSeen]:
+        seen = await super().sessions(after=after)
+        await self._join()
+        return seen
+
+    async def owners(self, *, after: int = 0) -> list[OwnerSeen]:
+        seen = await super().owners(after=after)
+        await self._join()
+        return seen
+
+    async def _join(self) -> None:
+        if not self.joined:
+            self.joined = True
+            await self.put_session(Session(id="newcomer", node="sim"), revision=0)
+            for part in range(PARTITIONS):
+                await self.put_owner(part, Owner(session="newcomer", epoch=1), revision=0)
+
+
+def test_who_joins_between_two_reads_is_not_robbed(cluster: Cluster) -> None:
+    """An owner that was seen is never of a session that could not yet be seen."""
+    cluster.leases = Newcomer()
+    cluster.start()
+    cluster.pass_time(0.01)
+
+    assert owners(cluster) == dict.fromkeys(range(PARTITIONS), "newcomer")
+
+
+class Silent(MemoryLeases):
+    """Leases that take a claim and do not say so."""
+
+    silent = True
+
+    async def put_owner(self, part: int, owner: Owner, *, revision: int) -> int:
+        revision = await super().put_owner(part, owner, revision=revision)
+        if self.silent:
+            raise StoreUnavailable("no answer, and it stands")
+        return revision
+
+
+def test_a_claim_whose_answer_was_lost_is_made_again(cluster: Cluster) -> None:
+    """The key names us and we host nothing: nobody else would ever take it."""
+    leases = cluster.leases = Silent()
+    worker = cluster.start()
+    cluster.pass_time(0.01)
+    assert worker.hosts == {}
+
+    leases.silent = False
+    cluster.pass_time(TTL)
+
+    assert sorted(worker.hosts) == list(range(PARTITIONS))
+
+
+def settled(cluster: Cluster, count: int) -> list[SimWorker]:
+    workers = [cluster.start() for _ in range(count)]
+    cluster.pass_time(2 * TTL)
+    return workers
+
+
+def test_workers_share_and_a_planned_stop_hands_over(cluster: Cluster) -> None:
+    """Each partition is with its first candidate; after a drain the other one has all, within a second."""
+    one, two = settled(cluster, 2)
+    shares = share([one.session, two.session], PARTITIONS)
+    assert owners(cluster) == {part: ranked[0] for part, ranked in shares.items()}
+
+    cluster.loop.play(one.holder.drain(5.0))
+    one.wire.die()
+    cluster.reap(tell=True)
+    cluster.pass_time(1.0)
+
+    assert set(owners(cluster).values()) == {two.session}
+    assert sorted(two.hosts) == list(range(PARTITIONS))
+
+
+def test_a_worker_that_dies_silently_is_replaced_after_its_lease(cluster: Cluster) -> None:
+    """Not before, because it may live; and soon after."""
+    one, two = settled(cluster, 2)
+    one.wire.die()
+    cluster.reap(tell=False)
+    mine = set(owners(cluster).values())
+
+    cluster.pass_time(TTL * 0.7)
+    assert set(owners(cluster).values()) == mine
+    cluster.pass_time(TTL * 0.3 + TTL / 4 + 1.0)
+
+    assert set(owners(cluster).values()) == {two.session}
+
+
+def test_a_worker_that_lost_its_connection_goes_on_in_the_next_epoch(cluster: Cluster) -> None:
+    """It owns what it owned, anew, so that what it may have missed comes again."""
+    (worker,) = settled(cluster, 1)
+    before = {part: host.epoch for part, host in worker.hosts.items()}
+
+    worker.bus.sever()
+    worker.bus.heal()
+    cluster.pass_time(1.0)
+
+    assert {part: host.epoch for part, host in worker.hosts.items()} == {
+        part: epoch + 1 for part, epoch in before.items()
+    }
+
+
+def test_nothing_is_lost_where_a_session_was_ended_by_mistake(cluster: Cluster) -> None:
+    """Its worker learns it with its next renewal and ends; another one takes over."""
+    (worker,) = settled(cluster, 1)
+    cluster.loop.play(cluster.leases.end_session(worker.session))
+    cluster.pass_time(TTL)
+    assert worker.dead
+    cluster.reap(tell=False)
+    cluster.start()
+    cluster.pass_time(1.0)
+
+    assert {subjects.partition("default", agent) for agent in AGENTS} <= set(cluster.workers[0].hosts)
