@@ -27,7 +27,7 @@ from ..bus.envelope import BLOB, Envelope, read_envelope
 from ..bus.errors import ActoriumError, BadMessage, BusError, BusLost, ConfigError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
-from ..storage.errors import StorageError
+from ..storage.errors import Fenced, StorageError
 from ..storage.port import Blobs, Ledger
 from .post import HostPost, Key, PostOffice
 from .registry import Registry
@@ -35,6 +35,7 @@ from .registry import Registry
 Behaviours = Callable[[Definition], Behaviour]
 RISING_BOUND = 1000  # asks that may wait for an actor that is being brought alive
 MOVING = "is moving to another worker"
+REPLACED = "the agent's owner was replaced; whether it ran is unknown"
 RETRY = 0.2  # seconds between two tries while the storage does not answer
 HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
 
@@ -139,8 +140,7 @@ class PartitionHost:
         self._closed = self._lost = True
         for letter in self._leave([letter for actor in self.live.values() for letter in actor.abandon()]):
             if letter.reply is not None:
-                unknown = BusLost("the agent's owner was replaced; whether it ran is unknown")
-                self._office.spawn(letter.reply(failure(unknown)))
+                self._office.spawn(letter.reply(failure(BusLost(REPLACED))))
         self._held.clear()
 
     def _leave(self, letters: list[Letter]) -> list[Letter]:
@@ -265,14 +265,17 @@ class PartitionHost:
         letters = self._rising.get(key, [])
         for letter in [letter for letter in letters if not letter.seq]:
             letters.remove(letter)
-            self._refuse(letter, f"is being recovered: {error}")
+            self._refuse(letter, f"is being recovered: {error}", sure=not isinstance(error, Fenced))
         await asyncio.sleep(RETRY)
         if not self._closed:
             self._office.spawn(self._rise(key))
 
-    def _refuse(self, letter: Letter, why: str) -> None:
+    def _refuse(self, letter: Letter, why: str, *, sure: bool = True) -> None:
+        """Tell who asks that it did not run, unless a newer owner may have got the same ask."""
         if letter.reply is not None:
-            self._office.spawn(letter.reply(failure(NoOwner(f"the agent {why}; try again"))))
+            owned = sure and self._office.owned()
+            error = NoOwner(f"the agent {why}; try again") if owned else BusLost(REPLACED)
+            self._office.spawn(letter.reply(failure(error)))
 
     async def _activate(self, key: Key) -> Activation:
         tenant, agent = key

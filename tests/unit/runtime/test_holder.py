@@ -1,10 +1,15 @@
 """What a worker makes of what it sees, when others act between two of its looks."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from actorium.actors.ledger import ActorLedger
 from actorium.bus import subjects
+from actorium.bus.envelope import Envelope
+from actorium.bus.errors import BusError
+from actorium.bus.task import Task
 from actorium.runtime.ownership import share
 from actorium.storage.errors import StoreUnavailable
 from actorium.storage.memory import MemoryLeases
@@ -141,3 +146,34 @@ def test_nothing_is_lost_where_a_session_was_ended_by_mistake(cluster: Cluster) 
     cluster.pass_time(1.0)
 
     assert {subjects.partition("default", agent) for agent in AGENTS} <= set(cluster.workers[0].hosts)
+
+
+def test_a_former_owner_never_says_that_an_ask_did_not_run(cluster: Cluster) -> None:
+    """The new owner may have it too: who is told that it did not run sends it again, and it runs twice."""
+    settled(cluster, 2)
+    agent = AGENTS[0]
+    part = subjects.partition("default", agent)
+    spec = {"id": "first", "amount": 1, "kind": "add", "pause": 0.0}
+    ask(cluster, agent, spec)
+    old = next(worker for worker in cluster.workers if part in worker.hosts)
+    cluster.loop.play(old.sweep())
+    old.wire.zombie = True
+    cluster.pass_time(2 * TTL)
+    ask(cluster, agent, spec | {"id": "second"})
+    old.wire.zombie = False  # it is about to see that its lease is over, and hears again
+
+    ask(cluster, agent, spec | {"id": "third"})
+    cluster.pass_time(TTL)
+
+    opening = ActorLedger.open(cluster.ledger, cluster.blobs, subjects.ledger(part, "default", agent), 10_000)
+    log = cluster.loop.play(opening).progress.state["log"]
+    assert log[:2] == ["first", "second"]
+    assert log.count("third") <= 1
+
+
+def ask(cluster: Cluster, agent: str, spec: dict[str, object]) -> None:
+    """An ask that may fail."""
+    deadline = cluster.loop.time() + 2.0
+    envelope = Envelope(task_id=str(spec["id"]), deadline=deadline)
+    with suppress(BusError):
+        cluster.loop.play(cluster.courier.ask(agent, Task(spec=spec), envelope))

@@ -1,0 +1,172 @@
+"""Several nodes: planned drains, a node that joins, a node that loses power."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from actorium.actors.supervision import Policy
+from actorium.actors.errors import ActorStopped
+from cluster.apps import Add
+from cluster.harness import LEASE, SOON, Cluster, Node, Stopwatch, attached, each_once, kill, whole
+from eventually import eventually
+from servers import TestServer
+
+AGENTS = [f"counter-{n}" for n in range(8)]
+
+
+@pytest.fixture
+async def pair(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> AsyncIterator[tuple[Cluster, Node, Node]]:
+    """Two nodes of one worker each."""
+    first = make_node(nats_server.url, "a", workers=1)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        second = make_node(nats_server.url, "b", workers=1)
+        await cluster.settled(2)
+        yield cluster, first, second
+
+
+async def tell_and_ask(cluster: Cluster, agent: str, over: asyncio.Event) -> tuple[list[str], int]:
+    """Tell and ask one agent until it is over; ids told, and how many asks were answered."""
+    told: list[str] = []
+    asked = 0
+    while not over.is_set():
+        told.append((await cluster.client.tell(agent, Add(n=len(told)), task_id=f"{agent}-{len(told)}")).id)
+        answer = await cluster.client.ask(agent, Add(n=-1), timeout=SOON)
+        assert answer.failure is None, answer
+        asked += 1
+    return told, asked
+
+
+async def test_a_planned_drain_hands_over_at_once_and_loses_neither_tasks_nor_asks(
+    pair: tuple[Cluster, Node, Node],
+) -> None:
+    cluster, first, second = pair
+    over = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        loads = [group.create_task(tell_and_ask(cluster, name, over)) for name in AGENTS]
+        await eventually(lambda: cluster.results(AGENTS[0]), SOON, what="the load runs")
+        watch = Stopwatch()
+        first.terminate()
+
+        async def alone() -> bool:
+            owners = set((await cluster.owners()).values())
+            return owners == set(await cluster.workers("b"))
+
+        await eventually(alone, SOON, what="the other node owns everything")
+        print(f"handed over in {watch.seconds:.2f} s")
+        assert watch.seconds < LEASE, "it waited for the lease"
+        assert await first.ended() == 0
+        for name in AGENTS:
+            await cluster.answers(name, Add(n=-1))
+        over.set()
+    for name, load in zip(AGENTS, loads, strict=True):
+        told, asked = load.result()
+        assert len(await each_once(cluster, name, told)) == len(told)
+        total = (await cluster.client.ask(name, Add(amount=0), timeout=SOON)).unwrap()[1]
+        assert total == len(told) + asked + 1
+    await whole(cluster, *AGENTS)
+    assert not await cluster.workers("a")
+
+
+async def test_a_new_node_gets_its_share_and_a_task_in_hand_is_not_counted_as_failed(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    """Every move cuts a long handler short; it runs on elsewhere and is not given up for it."""
+    agents = [f"counter-{n}" for n in range(4)]
+    make_node(nats_server.url, "a", workers=1)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        tasks = [(await cluster.client.tell(name, Add(n=1, pause=4.0))).id for name in agents]
+        for name, task in zip(agents, tasks, strict=True):
+            await cluster.started(name, task)
+        make_node(nats_server.url, "b", workers=1)
+        await cluster.settled(2)
+        make_node(nats_server.url, "c", workers=2)
+        await cluster.settled(4)
+        for name, task in zip(agents, tasks, strict=True):
+            (result,) = await each_once(cluster, name, [task])
+            assert result.unwrap() == [1, 1, 1]
+
+
+async def test_the_partitions_of_a_node_without_power_are_taken_when_its_lease_is_over(
+    pair: tuple[Cluster, Node, Node],
+) -> None:
+    cluster, first, _ = pair
+    (lost,) = await cluster.workers("a")
+    agents = [name for name in AGENTS if (await cluster.owner_of(name))[0] == lost]
+    assert agents, "the node owns none of the test's agents"
+    told = {
+        name: [(await cluster.client.tell(name, Add(n=n, pause=0.2))).id for n in range(10)]
+        for name in agents
+    }
+    first.crash()
+    watch = Stopwatch()
+
+    async def taken() -> bool:
+        return lost not in (await cluster.owners()).values()
+
+    await eventually(taken, SOON, what="the other node owns everything")
+    print(f"takeover after a node's death: {watch.seconds:.2f} s with a lease of {LEASE} s")
+    for name in agents:
+        assert [r.unwrap()[1] for r in await each_once(cluster, name, told[name])] == list(range(1, 11))
+    await whole(cluster, *agents)
+
+
+async def test_workers_end_with_their_supervisor(pair: tuple[Cluster, Node, Node]) -> None:
+    """Nobody would watch them: they drain, and the other node serves on."""
+    cluster, first, _ = pair
+    below = first.descendants()
+    kill(first.pid)
+    await cluster.settled(1)
+    for name in AGENTS:
+        await cluster.answers(name, Add())
+
+    def gone() -> bool:
+        return not any(alive(pid) for pid in below)
+
+    await eventually(gone, SOON, what="nothing is left of the node")
+
+
+def alive(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+async def test_a_node_whose_workers_keep_dying_gives_up_and_says_so(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    node = make_node(nats_server.url, workers=1, policy=Policy(intensity=2, period=60.0, backoff=0.01))
+    async with attached(nats_server.url) as cluster:
+        killed: set[int] = set()
+
+        async def another() -> int:
+            return next((pid for pid in (await cluster.workers()).values() if pid not in killed), 0)
+
+        await cluster.settled(1)
+        for _ in range(3):
+            pid = await eventually(another, SOON, what="another worker is up")
+            killed.add(pid)
+            kill(pid)
+        assert await node.ended() == 1
+    assert "workers keep dying" in node.log
+
+
+async def test_a_stopped_agent_stays_stopped_when_a_node_joins(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    make_node(nats_server.url, "a", workers=1)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        await cluster.client.stop("echo")
+        make_node(nats_server.url, "b", workers=2)
+        await cluster.settled(3)
+        with pytest.raises(ActorStopped):
+            await cluster.client.ask("echo", "hello", timeout=SOON)
+        await cluster.client.restart("echo")
+        assert (await cluster.client.ask("echo", "hello", timeout=SOON)).unwrap() == "hello"

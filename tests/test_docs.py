@@ -1,0 +1,17 @@
+"""What the documents point at is there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks/README.md"])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_is_there(page: Path) -> None:
+    """A page links only to files of the repository that exist."""
+    text = page.read_text()
+    links = re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)", text, re.M)
+    assert [link for link in links if not (page.parent / link).exists()] == []
