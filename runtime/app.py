@@ -7,7 +7,6 @@ a test. Not responsible for running it: see `supervisor.py`.
 import importlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -83,6 +82,7 @@ def load_app(source: str) -> App:
 
     Raises:
         ConfigError: It is not there, does not load, or has no App; it says which and why.
+        Exception: Whatever the program itself raises while it is loaded.
     """
     if source.endswith(".toml"):
         return _from_toml(Path(source))
@@ -94,11 +94,6 @@ def load_app(source: str) -> App:
         module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)
     except ImportError as error:
         raise ConfigError(f"cannot load {place}: {error}", app=source) from error
-    except ConfigError:
-        raise
-    except Exception as error:  # a program may raise anything while it is loaded
-        told = f"{_line(place, error)}{type(error).__name__}: {error}"
-        raise ConfigError(" ".join(told.split()), app=source) from error
     finally:
         made, App.loading = App.loading, None
     app = _pick(vars(module), made or [], name, source)
@@ -123,13 +118,6 @@ def _load_file(path: Path) -> Any:
     except SyntaxError as error:
         raise ConfigError(f"{path}:{error.lineno}: {error.msg}", app=str(path)) from error
     return module
-
-
-def _line(place: str, error: Exception) -> str:
-    """Where in the program an error was raised: `file:line: `."""
-    path = str(Path(place).resolve())
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
-    return f"{place}:{lines[-1]}: " if lines else f"{place}: "
 
 
 def _pick(names: dict[str, Any], made: list[App], name: str, source: str) -> App:

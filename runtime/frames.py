@@ -72,7 +72,11 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame:
     size = int.from_bytes(await reader.readexactly(4), "big")
     if size > MAX_FRAME:
         raise BadMessage(f"a frame of {size} bytes is too large")
-    return _decoder.decode(await reader.readexactly(size))
+    packed = await reader.readexactly(size)
+    try:
+        return _decoder.decode(packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BadMessage(f"{size} bytes are no frame: {error}") from error
 
 
 def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:

@@ -13,5 +13,7 @@ PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), ROOT / "benc
 def test_every_link_to_a_file_is_there(page: Path) -> None:
     """A page links only to files of the repository that exist."""
     text = page.read_text()
-    links = re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", text) + re.findall(r"^\[[^\]]+\]: (\S+)", text, re.M)
+    links = re.findall(r"\]\((?!http)([^)#]+)[^)]*\)", text) + re.findall(
+        r"^\[[^\]]+\]: (\S+)", text, re.MULTILINE
+    )
     assert [link for link in links if not (page.parent / link).exists()] == []

@@ -6,6 +6,7 @@ import types
 from pathlib import Path
 
 import pytest
+
 from actorium import App, Client
 from actorium.runtime.app import load_app
 from actorium.runtime.memory import in_memory

@@ -30,7 +30,7 @@ from actorium.runtime.config import NatsSettings, Settings
 from actorium.runtime.namespace import Namespace, connect
 from actorium.storage.errors import StorageError
 from actorium.storage.port import Session
-from actorium.storage.record import Record, decode_record
+from actorium.storage.record import Record
 from actorium.storage.verifier import Verifier
 from eventually import eventually
 
@@ -131,6 +131,20 @@ def kill(pid: int, number: int = signal.SIGKILL) -> None:
         os.kill(pid, number)
 
 
+def alive(pid: int) -> bool:
+    """Whether any thread of a process is: a dead one keeps no files, so its peers have seen the end."""
+    try:
+        stats = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:
+        return False
+    return any(stat.rpartition(")")[2].split()[0] != "Z" for stat in stats)
+
+
+def note(text: str) -> None:
+    """Say what was measured; pytest shows it with -s, and when the test fails."""
+    print(text)  # noqa: T201
+
+
 class Cluster:
     """What a test sees of a running cluster, through a connection of its own."""
 
@@ -146,7 +160,7 @@ class Cluster:
     async def workers(self, node: str = "") -> dict[str, int]:
         """Pids of live workers by session; of one node where named."""
         found = {s.id: s.pid for s in (await self.sessions()).values() if not node or s.node == node}
-        return {session: pid for session, pid in found.items() if Path(f"/proc/{pid}").exists()}
+        return {session: pid for session, pid in found.items() if alive(pid)}
 
     async def owners(self) -> dict[int, str]:
         """The session that owns each partition."""

@@ -1,25 +1,15 @@
-"""Agents with a process of their own: its death costs nothing but a moment, and it never outlives its owner."""
+"""Agents with a process of their own: its death costs a moment, and it never outlives its owner."""
 
 import asyncio
-from pathlib import Path
 
 from cluster.apps import Add
-from cluster.harness import SOON, Cluster, Stopwatch, each_once, kill, whole
+from cluster.harness import SOON, Cluster, Stopwatch, alive, each_once, kill, note, whole
 from eventually import eventually
 
 
 async def ran(cluster: Cluster, agent: str, n: int) -> list[int]:
     """Pids in which a message ran."""
     return [event.data["pid"] for event in await cluster.events(agent, "ran") if event.data["n"] == n]
-
-
-def alive(pid: int) -> bool:
-    """Whether any thread of it is: a dead one keeps no files, so its owner has seen the end."""
-    try:
-        stats = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
-    except OSError:
-        return False
-    return any(stat.rpartition(")")[2].split()[0] != "Z" for stat in stats)
 
 
 async def test_a_killed_process_of_an_agent_costs_one_attempt_and_no_task(cluster: Cluster) -> None:
@@ -40,7 +30,7 @@ async def test_an_idle_process_of_an_agent_that_was_killed_is_not_missed(cluster
     await eventually(lambda: not alive(pid), SOON)
     watch = Stopwatch()
     result = await cluster.client.ask("own-witness", Add(n=3), timeout=SOON)
-    print(f"an isolated agent answers {watch.seconds * 1000:.0f} ms after kill -9")
+    note(f"an isolated agent answers {watch.seconds * 1000:.0f} ms after kill -9")
     assert result.unwrap() != pid
 
 
@@ -66,7 +56,7 @@ async def test_a_blocked_process_of_an_agent_ends_with_its_owner(cluster: Cluste
     _, worker = await cluster.owner_of(agent)
     kill(worker)
     await eventually(lambda: not alive(first), 5.0, what="the process ends with its owner")
-    assert await eventually(lambda: handle.cancel(), SOON, every=0.1)
+    assert await eventually(handle.cancel, SOON, every=0.1)
     await handle.result(timeout=SOON)
 
 

@@ -5,27 +5,39 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from actorium.actors.supervision import Policy
 from actorium.actors.errors import ActorStopped
+from actorium.actors.supervision import Policy
 from cluster.apps import Add
-from cluster.harness import LEASE, SOON, Cluster, Node, Stopwatch, attached, each_once, kill, whole
+from cluster.harness import (
+    LEASE,
+    SOON,
+    Cluster,
+    Node,
+    Stopwatch,
+    alive,
+    attached,
+    each_once,
+    kill,
+    note,
+    whole,
+)
 from eventually import eventually
 from servers import TestServer
 
 AGENTS = [f"counter-{n}" for n in range(8)]
 
 
-@pytest.fixture
+@pytest.fixture(params=[LEASE])
 async def pair(
-    nats_server: TestServer, make_node: Callable[..., Node]
-) -> AsyncIterator[tuple[Cluster, Node, Node]]:
-    """Two nodes of one worker each."""
-    first = make_node(nats_server.url, "a", workers=1)
+    request: pytest.FixtureRequest, nats_server: TestServer, make_node: Callable[..., Node]
+) -> AsyncIterator[tuple[Cluster, Node]]:
+    """Two nodes of one worker each, and the first of them; the parameter is the lease."""
+    first = make_node(nats_server.url, "a", workers=1, lease=request.param)
     async with attached(nats_server.url) as cluster:
         await cluster.settled(1)
-        second = make_node(nats_server.url, "b", workers=1)
+        make_node(nats_server.url, "b", workers=1, lease=request.param)
         await cluster.settled(2)
-        yield cluster, first, second
+        yield cluster, first
 
 
 async def tell_and_ask(cluster: Cluster, agent: str, over: asyncio.Event) -> tuple[list[str], int]:
@@ -40,10 +52,11 @@ async def tell_and_ask(cluster: Cluster, agent: str, over: asyncio.Event) -> tup
     return told, asked
 
 
+@pytest.mark.parametrize("pair", [60.0], indirect=True)
 async def test_a_planned_drain_hands_over_at_once_and_loses_neither_tasks_nor_asks(
-    pair: tuple[Cluster, Node, Node],
+    pair: tuple[Cluster, Node],
 ) -> None:
-    cluster, first, second = pair
+    cluster, first = pair
     over = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         loads = [group.create_task(tell_and_ask(cluster, name, over)) for name in AGENTS]
@@ -56,8 +69,8 @@ async def test_a_planned_drain_hands_over_at_once_and_loses_neither_tasks_nor_as
             return owners == set(await cluster.workers("b"))
 
         await eventually(alone, SOON, what="the other node owns everything")
-        print(f"handed over in {watch.seconds:.2f} s")
-        assert watch.seconds < LEASE, "it waited for the lease"
+        note(f"handed over in {watch.seconds:.2f} s")
+        assert watch.seconds < 20.0, "it waited for the lease"
         assert await first.ended() == 0
         for name in AGENTS:
             await cluster.answers(name, Add(n=-1))
@@ -92,9 +105,9 @@ async def test_a_new_node_gets_its_share_and_a_task_in_hand_is_not_counted_as_fa
 
 
 async def test_the_partitions_of_a_node_without_power_are_taken_when_its_lease_is_over(
-    pair: tuple[Cluster, Node, Node],
+    pair: tuple[Cluster, Node],
 ) -> None:
-    cluster, first, _ = pair
+    cluster, first = pair
     (lost,) = await cluster.workers("a")
     agents = [name for name in AGENTS if (await cluster.owner_of(name))[0] == lost]
     assert agents, "the node owns none of the test's agents"
@@ -109,15 +122,15 @@ async def test_the_partitions_of_a_node_without_power_are_taken_when_its_lease_i
         return lost not in (await cluster.owners()).values()
 
     await eventually(taken, SOON, what="the other node owns everything")
-    print(f"takeover after a node's death: {watch.seconds:.2f} s with a lease of {LEASE} s")
+    note(f"takeover after a node's death: {watch.seconds:.2f} s with a lease of {LEASE} s")
     for name in agents:
         assert [r.unwrap()[1] for r in await each_once(cluster, name, told[name])] == list(range(1, 11))
     await whole(cluster, *agents)
 
 
-async def test_workers_end_with_their_supervisor(pair: tuple[Cluster, Node, Node]) -> None:
+async def test_workers_end_with_their_supervisor(pair: tuple[Cluster, Node]) -> None:
     """Nobody would watch them: they drain, and the other node serves on."""
-    cluster, first, _ = pair
+    cluster, first = pair
     below = first.descendants()
     kill(first.pid)
     await cluster.settled(1)
@@ -128,14 +141,6 @@ async def test_workers_end_with_their_supervisor(pair: tuple[Cluster, Node, Node
         return not any(alive(pid) for pid in below)
 
     await eventually(gone, SOON, what="nothing is left of the node")
-
-
-def alive(pid: int) -> bool:
-    try:
-        with open(f"/proc/{pid}/stat") as stat:
-            return stat.read().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 async def test_a_node_whose_workers_keep_dying_gives_up_and_says_so(

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from actorium.bus import subjects
+from actorium.bus.codec import MAX_BODY
 from actorium.bus.dead_letters import DeadLetter
 from actorium.bus.envelope import BLOB, TASK_ID, VERSION
 from actorium.bus.errors import ActoriumError
@@ -51,16 +52,18 @@ async def test_bytes_that_are_no_task_become_dead_letters_and_what_stands_betwee
 ) -> None:
     agent, acked = "strict", []
     pids = await cluster.workers()
-    for n, (name, (payload, headers)) in enumerate(BAD.items()):
+    for n, (payload, headers) in enumerate(BAD.values()):
         await store(cluster, agent, payload, headers, f"bad-{n}")
         acked.append((await cluster.client.tell(agent, Add(n=n), task_id=f"good-{n}")).id)
-        assert name
+    huge = await cluster.names.blobs.put(b'{"spec":"' + b"x" * MAX_BODY + b'"}')
+    await store(cluster, agent, b"{}", {BLOB: huge}, "bad-huge")
+    acked.append((await cluster.client.tell(agent, Add(n=len(BAD)), task_id="good-huge")).id)
     results = await each_once(cluster, agent, acked)
-    assert [r.unwrap()[0] for r in results] == list(range(len(BAD)))
-    letters = await buried(cluster, agent, len(BAD))
+    assert [r.unwrap()[0] for r in results] == list(range(len(BAD) + 1))
+    letters = await buried(cluster, agent, len(BAD) + 1)
     assert all(letter.reason and letter.error for letter in letters), letters
     failed = [result for _, result in await cluster.results(agent) if result.failure]
-    assert len(failed) == len(BAD)
+    assert len(failed) == len(BAD) + 1
     assert await cluster.workers() == pids
     await whole(cluster, agent)
 
@@ -148,6 +151,6 @@ async def test_every_dead_letter_has_its_body_also_of_a_task_that_waited_in_the_
     await asyncio.gather(*told)
     letters = await buried(cluster, "hazard-once", 100)
     assert sorted(letter.preview for letter in letters) == sorted(
-        '{"action":"raise","spec":"body %d"}' % n for n in range(100)
+        f'{{"action":"raise","spec":"body {n}"}}' for n in range(100)
     )
     assert all(TASK_ID in letter.headers for letter in letters)

@@ -123,7 +123,6 @@ def test_a_toml_file_that_cannot_work_is_one_line(program, text, told) -> None:
         (PROGRAM.format('a = App(Counter.named("a"))\nb = App(Counter.named("b"))'), "makes 2 Apps"),
         ("def (:\n", ":1: "),
         ("import nowhere_at_all\n", "No module named 'nowhere_at_all'"),
-        ("x = 1\ny = x.z\n", ":2: AttributeError: 'int' object has no attribute 'z'"),
         (PROGRAM.format('a = App(Counter.named("a"), Counter.named("a"))'), "two agents are called 'a'"),
         (PROGRAM.format('a = App(Counter.named("A"))'), "agent id 'A'"),
         (
@@ -143,6 +142,13 @@ def test_a_program_that_cannot_work_is_one_line(program, text, told) -> None:
 
     assert told in refused.value.message
     assert "\n" not in refused.value.message
+    assert App.loading is None
+
+
+def test_what_a_program_raises_is_its_own(program) -> None:
+    """An exception of its own comes out as it is, and the next program can be loaded."""
+    with pytest.raises(AttributeError, match="no attribute 'z'"):
+        load_app(str(program("x = 1\ny = x.z\n")))
     assert App.loading is None
 
 
