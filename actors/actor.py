@@ -15,6 +15,7 @@ import msgspec
 
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
+from ..bus.value import Json
 from .context import Context
 from .definition import Definition, Options
 from .errors import UnknownKind
@@ -30,7 +31,7 @@ class Actor:
 
     options: ClassVar[Options] = Options()
     skills: ClassVar[tuple[str, ...]] = ()
-    state: Any = None
+    state: Json = None
 
     async def on_start(self, ctx: Context) -> None:
         """Called before the first message, with the durable state in place."""
@@ -38,12 +39,12 @@ class Actor:
     async def on_stop(self) -> None:
         """Called before the instance goes: passivation, drain, stop. Not after a crash."""
 
-    async def receive(self, message: Any, ctx: Context) -> object:
+    async def receive(self, message: Json, ctx: Context) -> object:
         """Handle one message; the return value is the task's result."""
         raise NotImplementedError(f"{type(self).__name__} does not define receive()")
 
     @classmethod
-    def named(cls, name: str, options: Options | None = None, **config: Any) -> Definition:
+    def named(cls, name: str, options: Options | None = None, **config: Json) -> Definition:
         """A definition of an agent of this class.
 
         Args:

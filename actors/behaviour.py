@@ -7,12 +7,12 @@ import asyncio
 import inspect
 import time
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from ..bus.envelope import Envelope
 from ..bus.task import Task
+from ..bus.value import Json
 from .actor import Actor, state_type
 from .context import Context
 from .definition import Definition
@@ -41,7 +41,7 @@ class LocalBehaviour:
         )
         self._packed = b""
 
-    async def start(self, state: Any) -> None:
+    async def start(self, state: Json) -> None:
         """Make a fresh instance with the last durable state (JSON values; None: the defaults)."""
         self._left = False
         instance = _make(self._kind, self._definition)

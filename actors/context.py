@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
@@ -17,6 +16,7 @@ from ..bus.envelope import Envelope
 from ..bus.errors import BusError
 from ..bus.subjects import DEFAULT_TENANT
 from ..bus.task import Result
+from ..bus.value import Json, JsonObject
 from ..storage.errors import StorageError
 from .definition import Definition
 from .message import to_task
@@ -138,11 +138,11 @@ class Context:
         await self._courier.spawn(definition)
         return definition.name
 
-    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+    async def command(self, agent: str, verb: str) -> JsonObject:
         """`stop`, `restart`, `start` or `status` another agent."""
         return await self._courier.command(agent, verb)
 
-    async def emit(self, kind: str, **data: Any) -> None:
+    async def emit(self, kind: str, **data: Json) -> None:
         """Publish progress on this agent's events. Delivery: at most once."""
         await self._courier.emit(self.agent, kind, self.task_id, data)
 

@@ -4,11 +4,11 @@ Invariant: it holds names and values only, so any process can read it; the class
 """
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from ..bus.subjects import DEFAULT_TENANT
+from ..bus.value import JsonObject
 from .supervision import Policy, Restart
 
 
@@ -52,7 +52,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     name: str
     kind: str
     tenant: str = DEFAULT_TENANT
-    config: dict[str, Any] = {}
+    config: JsonObject = {}
     options: Options = Options()
     description: str = ""
     skills: tuple[str, ...] = ()

@@ -4,12 +4,11 @@ Not responsible for deciding anything: see `progress.py`. Invariant: progress ch
 stands; a body over 64 KiB stands in the blobs under its hash, so the record proves it all the same.
 """
 
-from typing import Any
-
 import msgspec
 
 from ..bus.claim import LIMIT
 from ..bus.task import Result, Task
+from ..bus.value import Json
 from ..storage.chain import Chain
 from ..storage.port import Blobs, Ledger
 from ..storage.record import Record, decode_record
@@ -97,7 +96,7 @@ class ActorLedger:
                     return body.result
         return None
 
-    def _state(self, state: bytes | None) -> Any:
+    def _state(self, state: bytes | None) -> Json:
         return self.progress.state if state is None else msgspec.json.decode(state)
 
     async def _append(self, kind: Kind, body: Body, in_seq: int = 0) -> None:

@@ -15,6 +15,7 @@ import msgspec
 from ..bus.codec import MAX_DEPTH, encode, too_deep
 from ..bus.errors import BadMessage, ConfigError
 from ..bus.task import Metrics, Result, Status, Task
+from ..bus.value import Json
 from .errors import BadTask
 
 Reader = Callable[[Task], object]
@@ -76,16 +77,17 @@ def reader(receive: Callable[..., object]) -> Reader:
         wanted = resolve(parameters[1].annotation, receive.__module__)
     except (NameError, AttributeError, SyntaxError) as error:
         raise ConfigError(f"the message of {receive.__qualname__} cannot be found: {error}") from error
-    if wanted in (Task, object, Any, inspect.Parameter.empty):
+    if any(wanted is told for told in (Task, object, Any, inspect.Parameter.empty)):
         return lambda task: task
-    parts = get_args(wanted) if get_origin(wanted) in (Union, UnionType) else (wanted,)
+    origin: object = get_origin(wanted)
+    parts = get_args(wanted) if origin in (Union, UnionType) else (wanted,)
     structs = {_action(part.__name__): part for part in parts if _is_struct(part)}
     if len(structs) > 1:
         return _by_action(structs)
     return lambda task: _convert(task.spec, wanted)
 
 
-def resolve(annotation: object, module: str) -> Any:
+def resolve(annotation: object, module: str) -> Json:
     """An annotation as an object; only this one is evaluated, so that names beside it may be unimportable."""
     holder = SimpleNamespace(__annotations__={"it": annotation})
     names = vars(sys.modules[module]) if module in sys.modules else {}
@@ -107,7 +109,7 @@ def _action(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _convert(spec: object, wanted: Any) -> object:
+def _convert(spec: object, wanted: Json) -> object:
     try:
         return msgspec.convert({} if spec is None and _is_struct(wanted) else spec, wanted, str_keys=True)
     except msgspec.ValidationError as error:

@@ -7,7 +7,7 @@ in. Invariant: nothing here names a subject or a server.
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -15,6 +15,7 @@ from ..bus.envelope import Envelope
 from ..bus.errors import ActoriumError
 from ..bus.port import Message
 from ..bus.task import Result, Task
+from ..bus.value import Json, JsonObject
 from .definition import Definition
 
 
@@ -33,7 +34,7 @@ class Letter(msgspec.Struct, kw_only=True, eq=False):
     message: Message | None = None
     seq: int = 0
     token: str = ""
-    reply: Callable[[Result], Coroutine[Any, Any, None]] | None = None
+    reply: Callable[[Result], Coroutine[object, object, None]] | None = None
     cancelled: bool = False
 
 
@@ -47,7 +48,7 @@ class Outcome(msgspec.Struct, frozen=True):
 class Behaviour(Protocol):
     """Where an actor's code runs: in this process, or in one of its own."""
 
-    async def start(self, state: Any) -> None:
+    async def start(self, state: Json) -> None:
         """Make a fresh instance with the last durable state (JSON values; None: never written)."""
 
     async def handle(
@@ -95,10 +96,10 @@ class Courier(Protocol):
     async def spawn(self, definition: Definition) -> None:
         """Define an agent, or change its definition; it comes alive with its first message."""
 
-    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+    async def command(self, agent: str, verb: str) -> JsonObject:
         """`stop`, `restart`, `start` or `status` an agent, wherever it is."""
 
-    async def emit(self, agent: str, kind: str, task_id: str, data: dict[str, Any]) -> None:
+    async def emit(self, agent: str, kind: str, task_id: str, data: JsonObject) -> None:
         """Publish an event of an agent. Delivery: at most once."""
 
 
@@ -108,7 +109,7 @@ class Post(Protocol):
     def owned(self) -> bool:
         """Whether this process may still act for the agent, by its own clock."""
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """A task owned by the worker: what it raises ends the worker, and its supervisor starts another."""
 
     async def wait_owned(self) -> None:
@@ -136,7 +137,7 @@ class Post(Protocol):
     def faulted(self, error: ActoriumError) -> None:
         """Told once when the activation cannot go on: its picture of the ledger is not sure any more."""
 
-    async def event(self, kind: str, task_id: str, **data: Any) -> None:
+    async def event(self, kind: str, task_id: str, **data: Json) -> None:
         """Publish an event of the agent, in order. Delivery: at most once."""
 
 

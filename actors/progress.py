@@ -5,11 +5,11 @@ a record is never run again.
 """
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from ..bus.task import Result
+from ..bus.value import Json
 
 REMEMBERED = 1024  # task ids kept in memory to recognise a repetition outside the server's own window
 FOLDED = 16  # records with state that a new owner reads again to remember their task ids
@@ -40,9 +40,9 @@ class Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     done: int = 0
     task_id: str = ""
     attempts: int = 0
-    task: Any = None
+    task: Json = None
     result: Result | None = None
-    state: Any = None
+    state: Json = None
     error: str = ""
     reason: str = ""
 
@@ -70,7 +70,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     done: int = 0
     open_seq: int = 0
     attempts: int = 0
-    state: Any = None
+    state: Json = None
     marks: tuple[int, ...] = ()
     crashed: bool = False
     finished: dict[str, Finished] = {}

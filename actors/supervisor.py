@@ -7,12 +7,12 @@ group itself, its own supervisor is asked in turn.
 
 import asyncio
 import time
-from typing import Any
 
 import msgspec
 
 from ..bus.envelope import Envelope
 from ..bus.errors import ConfigError
+from ..bus.value import JsonObject
 from .actor import Actor
 from .context import ASK_TIMEOUT, Context
 from .definition import Definition, Options
@@ -37,7 +37,7 @@ class Supervisor(Actor):
         policy: Strategy, intensity and backoff.
     """
 
-    def __init__(self, children: list[dict[str, str]], policy: dict[str, Any]) -> None:
+    def __init__(self, children: list[dict[str, str]], policy: JsonObject) -> None:
         self._children = [Child(c["name"], Restart(c["restart"])) for c in children]
         self._policy = msgspec.convert(policy, Policy)
         self._restarts: list[float] = []

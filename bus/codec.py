@@ -6,12 +6,13 @@ Invariant: size and depth are checked before anything is decoded, in time linear
 
 import re
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import msgspec
 
 from .errors import BadMessage
 from .task import Event, Result, Task
+from .value import JsonObject
 
 MAX_BODY = 8 * 1024 * 1024  # bytes, after the claim check
 MAX_DEPTH = 32
@@ -25,7 +26,7 @@ _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
 _encoder = msgspec.json.Encoder()
-_object = msgspec.json.Decoder(dict[str, Any])
+_object = msgspec.json.Decoder(JsonObject)
 _result = msgspec.json.Decoder(Result)
 _event = msgspec.json.Decoder(Event)
 

@@ -11,7 +11,6 @@ import random
 import re
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 import msgspec
 from nats import errors as nats_errors
@@ -19,6 +18,7 @@ from nats.aio.client import PING_PROTO, Client
 from nats.aio.msg import Msg
 
 from .errors import BusClosed, BusLost, ConfigError
+from .value import JsonObject
 
 log = logging.getLogger("actorium.bus")
 
@@ -59,7 +59,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
     def __repr__(self) -> str:
         return f"Credentials({', '.join(name for name in self.__struct_fields__ if getattr(self, name))})"
 
-    def options(self) -> dict[str, Any]:
+    def options(self) -> JsonObject:
         """Arguments for `Client.connect`.
 
         Raises:
@@ -72,7 +72,7 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
             "user": self.user,
             "password": self.password,
         }
-        found: dict[str, Any] = {name: value for name, value in named.items() if value}
+        found: JsonObject = {name: value for name, value in named.items() if value}
         if self.ca or self.cert:
             try:
                 found["tls"] = ssl.create_default_context(cafile=self.ca or None)
@@ -200,7 +200,7 @@ class Connection(Client):
         return found
 
     async def _request_new_style(
-        self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
+        self, subject: str, payload: bytes, timeout: float = 1, headers: JsonObject | None = None
     ) -> Msg:
         """As in nats-py, with a counter for an id and a timer instead of `wait_for`: a quarter of its CPU."""
         if not self._resp_sub_prefix:

@@ -5,11 +5,11 @@ The shapes and the status words come from the project's seed documents.
 """
 
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
 from .errors import Failure, from_failure
+from .value import Json, JsonObject
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -23,8 +23,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     action: str = ""
-    spec: Any = None
-    inputs: Any = None
+    spec: Json = None
+    inputs: Json = None
     constraints: tuple[str, ...] = ()
 
 
@@ -78,13 +78,13 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     status: Status
-    data: Any = None
+    data: Json = None
     artifacts: tuple[Artifact, ...] = ()
     metrics: Metrics = Metrics(execution_time_ms=0)
     error: str | None = None
     failure: Failure | None = None
 
-    def unwrap(self) -> Any:
+    def unwrap(self) -> Json:
         """The data of a task that did not fail; partial data counts.
 
         Raises:
@@ -119,4 +119,4 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     agent: str
     task: str = ""
     at_ms: int = 0
-    data: dict[str, Any] = {}
+    data: JsonObject = {}

@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 
@@ -19,6 +19,7 @@ from ..actors.errors import UnknownKind
 from ..actors.message import reader
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
+from ..bus.value import Json, JsonObject
 from .config import decode, nearest, read_toml
 
 
@@ -102,7 +103,7 @@ def load_app(source: str) -> App:
     return app
 
 
-def _load_file(path: Path) -> Any:
+def _load_file(path: Path) -> Json:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}", app=str(path))
     resolved = path.resolve()
@@ -120,7 +121,7 @@ def _load_file(path: Path) -> Any:
     return module
 
 
-def _pick(names: dict[str, Any], made: list[App], name: str, source: str) -> App:
+def _pick(names: JsonObject, made: list[App], name: str, source: str) -> App:
     """The App called so, else `app`, else the only one that was made."""
     if name:
         found = names.get(name)
@@ -141,7 +142,7 @@ class _AgentTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     name: str
     kind: str
-    config: dict[str, Any] = {}
+    config: JsonObject = {}
     options: Options = Options()
     description: str = ""
 
@@ -163,7 +164,7 @@ def _from_toml(path: Path) -> App:
     return app
 
 
-def _definition(table: dict[str, Any], where: str) -> Definition:
+def _definition(table: JsonObject, where: str) -> Definition:
     told: _AgentTable = decode(table, _AgentTable, where)
     return Definition(
         name=agent_id(told.name),

@@ -6,10 +6,10 @@ error a user can make or meet is one line and an exit status, and never a traceb
 
 import sys
 from collections.abc import Sequence
-from typing import Any
 
 import click
 
+from ..bus.value import Json
 from .cli_agent import agent
 from .cli_answer import Answer, Exit
 from .cli_connection import as_json
@@ -68,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit status."""
     answer = Answer(as_json="--json" in arguments)
     try:
-        ended: Any = actorium.main(list(arguments), "actorium", standalone_mode=False, obj=answer)
+        ended: Json = actorium.main(list(arguments), "actorium", standalone_mode=False, obj=answer)
         return int(ended or Exit.OK)
     except click.exceptions.NoArgsIsHelpError as error:
         sys.stderr.write(f"{error.format_message()}\n")

@@ -1,9 +1,10 @@
 """Agent: list, show, spawn, stop and restart agents, and ask what they are doing."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
 from .cli_connection import agent_argument, common, connected, must_exist
 
@@ -70,7 +71,7 @@ def spawn(
         definition = Definition(
             name=agent_id(name),
             kind=kind,
-            config=msgspec.json.decode(config_json, type=dict[str, Any]),
+            config=msgspec.json.decode(config_json, type=JsonObject),
             options=Options(isolation=Isolation(isolation)),
             description=description,
         )
@@ -117,9 +118,9 @@ def restart(answer: Answer, agent: str) -> None:
     answer.data(told, f"{agent} is {told['status']}")
 
 
-async def _told(client: "Client", agent: str, verb: str) -> dict[str, Any]:
+async def _told(client: "Client", agent: str, verb: str) -> JsonObject:
     await must_exist(client, agent)
-    told: dict[str, Any] = await client.courier.command(agent, verb)
+    told: JsonObject = await client.courier.command(agent, verb)
     return told
 
 
@@ -127,19 +128,19 @@ def _switch(definition: "Definition") -> str:
     return "stopped" if definition.stopped else "on"
 
 
-def _shown(definition: "Definition") -> dict[str, Any]:
+def _shown(definition: "Definition") -> JsonObject:
     """A definition with what its defaults leave out."""
     import msgspec
 
-    told: dict[str, Any] = msgspec.to_builtins(definition)
+    told: JsonObject = msgspec.to_builtins(definition)
     isolation = definition.options.isolation.value
     return {"name": definition.name, "isolation": isolation, "stopped": definition.stopped} | told
 
 
-def _lines(told: dict[str, Any]) -> str:
+def _lines(told: JsonObject) -> str:
     import msgspec
 
-    def cell(value: Any) -> str:
+    def cell(value: Json) -> str:
         return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
     return columns([(name, cell(value)) for name, value in told.items()])

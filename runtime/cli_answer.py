@@ -9,9 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
+
+from ..bus.value import Json, JsonObject
 
 if TYPE_CHECKING:
     from ..bus.errors import ActoriumError
@@ -58,7 +60,7 @@ class Answer:
         self.as_json = as_json
         self.url = ""
 
-    def data(self, value: Any, text: str) -> None:
+    def data(self, value: Json, text: str) -> None:
         """The result, or one element of a stream of them.
 
         Args:
@@ -92,7 +94,7 @@ class Answer:
         """Say that the command line cannot be understood."""
         return self._failed(message, {"code": "usage", "message": message})
 
-    def _failed(self, message: str, failure: dict[str, Any]) -> Exit:
+    def _failed(self, message: str, failure: JsonObject) -> Exit:
         sys.stderr.write(f"error: {message}\n")
         if self.as_json:
             sys.stdout.write(json.dumps({"error": failure}, separators=(",", ":")) + "\n")

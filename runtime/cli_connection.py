@@ -6,10 +6,11 @@ was probably meant, whichever call found it out.
 
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from ..bus.value import Json
 from .cli_answer import Answer
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ T = TypeVar("T")
 FEW = 20  # names that are listed in an error; of more only the nearest one is told
 
 
-def _to_answer(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+def _to_answer(context: click.Context, parameter: click.Parameter, value: Json) -> None:
     if value and parameter.name:
         setattr(context.find_object(Answer), parameter.name, value)
 
@@ -45,7 +46,7 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
     return as_json(nats_url(click.pass_obj(command)))
 
 
-def settings_of(answer: Answer, **flags: Any) -> "Settings":
+def settings_of(answer: Answer, **flags: Json) -> "Settings":
     """The settings of a client command: logs only what is wrong."""
     from .config import load_settings
 

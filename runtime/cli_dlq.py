@@ -3,10 +3,11 @@
 import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..bus.value import JsonObject
 from .cli_answer import Answer, Exit, columns, end, exit_status
 from .cli_connection import common, connected
 
@@ -21,7 +22,7 @@ _numbers = click.argument("numbers", type=click.IntRange(1), nargs=-1, metavar="
 _every = click.option("--all", "every", is_flag=True, help="All there are now.")
 _yes = click.option("--yes", is_flag=True, help="Do not ask whether several are meant.")
 
-Act = Callable[["DeadLetters", int], Awaitable[dict[str, Any]]]
+Act = Callable[["DeadLetters", int], Awaitable[JsonObject]]
 
 
 @click.group(short_help="Messages that could not be handled.")
@@ -65,7 +66,7 @@ def show(answer: Answer, *, number: int) -> None:
 def redrive(answer: Answer, *, numbers: Sequence[int], every: bool, agent: str, yes: bool) -> None:
     """Give dead letters to their agents again, as new tasks, and remove them."""
 
-    async def again(letters: "DeadLetters", number: int) -> dict[str, Any]:
+    async def again(letters: "DeadLetters", number: int) -> JsonObject:
         return {"seq": number, "task_id": await letters.redrive(number)}
 
     _each(answer, again, _meant(answer, numbers, every=every, agent=agent, yes=yes, verb="redrive"))
@@ -80,7 +81,7 @@ def redrive(answer: Answer, *, numbers: Sequence[int], every: bool, agent: str, 
 def drop(answer: Answer, *, numbers: Sequence[int], every: bool, agent: str, yes: bool) -> None:
     """Remove dead letters for good."""
 
-    async def away(letters: "DeadLetters", number: int) -> dict[str, Any]:
+    async def away(letters: "DeadLetters", number: int) -> JsonObject:
         await letters.drop(number)
         return {"seq": number, "dropped": True}
 
@@ -123,7 +124,7 @@ def _each(answer: Answer, act: Act, numbers: list[int]) -> None:
     end(exit_status(codes[0]) if codes else Exit.OK)
 
 
-async def _done(client: "Client", act: Act, numbers: list[int]) -> list[dict[str, Any]]:
+async def _done(client: "Client", act: Act, numbers: list[int]) -> list[JsonObject]:
     import msgspec
 
     from ..bus.errors import ActoriumError
@@ -145,8 +146,8 @@ def _row(letter: "DeadLetter") -> tuple[str, ...]:
     return str(letter.seq), letter.agent, letter.reason, str(letter.attempts), at, error
 
 
-def _with_body(letter: "DeadLetter", body: str) -> dict[str, Any]:
+def _with_body(letter: "DeadLetter", body: str) -> JsonObject:
     import msgspec
 
-    told: dict[str, Any] = msgspec.to_builtins(letter)
+    told: JsonObject = msgspec.to_builtins(letter)
     return told | {"body": body}

@@ -2,12 +2,14 @@
 
 import inspect
 import json
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
+
+from ..bus.value import Json
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
 
-_VALUES: dict[object, Any] = {int: 1, float: 1.0, str: "hello", bool: True}
+_VALUES: dict[object, Json] = {int: 1, float: 1.0, str: "hello", bool: True}
 
 
 def example(definition: "Definition") -> str:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
 from .cli_connection import common
 from .cli_example import example
@@ -50,7 +51,7 @@ def _program(command: Command) -> Command:
 @click.command(short_help="Run a program with everything it needs.")
 @click.argument("source", required=False, default="", metavar="[APP]")
 @_program
-def dev(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
+def dev(answer: Answer, source: str, config: str | None, **flags: Json) -> None:
     """Run the agents of APP (app.py, module:name or a TOML file) and a NATS of their own.
 
     NATS_URL or --nats names another one. Ctrl-C drains: what is in hand is finished, the rest stays stored.
@@ -61,7 +62,7 @@ def dev(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
 @click.command(short_help="Run a program's workers on an existing NATS.")
 @click.argument("source", required=False, default="", metavar="[APP]")
 @_program
-def up(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
+def up(answer: Answer, source: str, config: str | None, **flags: Json) -> None:
     """Join the NATS at NATS_URL with workers for the agents of APP; Ctrl-C drains.
 
     Without APP the workers host agents that were spawned, of classes that can be imported.
@@ -69,7 +70,7 @@ def up(answer: Answer, source: str, config: str | None, **flags: Any) -> None:
     _serve(answer, source, config, flags, embed=False)
 
 
-def _serve(answer: Answer, source: str, config: str | None, flags: dict[str, Any], *, embed: bool) -> None:
+def _serve(answer: Answer, source: str, config: str | None, flags: JsonObject, *, embed: bool) -> None:
     import asyncio
 
     from ..bus.errors import ConfigError
@@ -89,7 +90,7 @@ def _serve(answer: Answer, source: str, config: str | None, flags: dict[str, Any
     asyncio.run(serve(definitions, source, settings, embed=embed, started=started))
 
 
-def _settings(answer: Answer, source: str, config: str | None, flags: dict[str, Any]) -> "Settings":
+def _settings(answer: Answer, source: str, config: str | None, flags: JsonObject) -> "Settings":
     from ..bus.errors import ConfigError
     from .config import load_settings
 

@@ -8,9 +8,10 @@ is cut, so that no cut makes half a secret look harmless.
 
 import re
 from contextlib import suppress
-from typing import Any
 
 import msgspec
+
+from ..bus.value import Json
 
 MASK = "***"
 READ = 64 * 1024  # bytes of a body that are looked at
@@ -56,7 +57,7 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else f"\\x{ord(c):02x}" for c in text)
 
 
-def redact(value: Any, depth: int = _DEPTH) -> Any:
+def redact(value: Json, depth: int = _DEPTH) -> Json:
     """A JSON value with its secrets replaced: in every string, and whole where a field's name says so."""
     if depth == 0:
         return MASK
@@ -71,7 +72,7 @@ def redact(value: Any, depth: int = _DEPTH) -> Any:
             return value
 
 
-def _field(name: str, value: Any, depth: int) -> Any:
+def _field(name: str, value: Json, depth: int) -> Json:
     secret = value not in (None, "") and _SECRET_FIELD.match(name)
     return MASK if secret else redact(value, depth - 1)
 

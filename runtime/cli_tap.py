@@ -6,10 +6,11 @@ over the agent's partition are not tapped: a listener there would hide from call
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..bus.value import JsonObject
 from .cli_answer import Answer
 from .cli_connection import agent_argument, common, connected, must_exist
 
@@ -74,7 +75,7 @@ def _subjects(agent: str, partitions: int, *, asks: bool) -> dict[str, str]:
     return tapped | ({"ask": public(DEFAULT_TENANT, agent, "ask")} if asks else {})
 
 
-def _value(agent: str, leaf: str, message: "Message", length: int) -> dict[str, Any]:
+def _value(agent: str, leaf: str, message: "Message", length: int) -> JsonObject:
     from ..bus.envelope import BLOB, MSG_ID, TASK_ID
     from .cli_redaction import shown
 
@@ -86,6 +87,6 @@ def _value(agent: str, leaf: str, message: "Message", length: int) -> dict[str, 
     return {"at": time.time(), "agent": agent, "leaf": leaf, "task": shown(task.encode(), 128), "body": body}
 
 
-def _line(value: dict[str, Any]) -> str:
+def _line(value: JsonObject) -> str:
     at = time.strftime("%H:%M:%S", time.localtime(value["at"]))
     return f"{at} {value['leaf']:<6} {value['task']} {value['body']}".replace("  ", " ")

@@ -2,10 +2,11 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..bus.value import Json
 from .cli_answer import Answer, Exit, end
 from .cli_connection import agent_argument, common, connected, must_exist
 
@@ -116,7 +117,7 @@ def _tell(answer: Answer, result: "Result") -> None:
     end(Exit.FAILED if result.status == "failure" else Exit.OK)
 
 
-def _plain(data: Any) -> str:
+def _plain(data: Json) -> str:
     import msgspec
 
     if isinstance(data, str) or data is None:

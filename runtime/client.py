@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 
@@ -25,6 +25,7 @@ from ..bus.envelope import Envelope
 from ..bus.errors import BadMessage, ConfigError, InternalError
 from ..bus.port import Bus, Message
 from ..bus.task import Event, Result
+from ..bus.value import JsonObject
 from .config import NatsSettings, Settings, load_settings
 from .courier import BusCourier
 from .embedded import running_url
@@ -216,15 +217,15 @@ class Client:
         """Define an agent; it comes alive with its first message, on whichever worker owns it."""
         await self.courier.spawn(definition)
 
-    async def stop(self, agent: str) -> dict[str, Any]:
+    async def stop(self, agent: str) -> JsonObject:
         """Stop an agent: it refuses asks and keeps stored tasks, until `restart`."""
         return await self.courier.command(agent, "stop")
 
-    async def restart(self, agent: str) -> dict[str, Any]:
+    async def restart(self, agent: str) -> JsonObject:
         """Start an agent anew with its last durable state; also one that was stopped or given up."""
         return await self.courier.command(agent, "restart")
 
-    async def status(self, agent: str) -> dict[str, Any]:
+    async def status(self, agent: str) -> JsonObject:
         """What an agent is doing, and what it did since it came alive."""
         return await self.courier.command(agent, "status")
 

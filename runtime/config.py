@@ -12,12 +12,13 @@ import socket
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import get_type_hints
 
 import msgspec
 
 from ..bus.errors import ConfigError
 from ..bus.subjects import PARTITIONS
+from ..bus.value import Json, JsonObject
 
 PREFIX = "ACTORIUM_"
 
@@ -103,7 +104,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def load_settings(
     path: Path | None = None,
     environment: Mapping[str, str] = os.environ,
-    flags: Mapping[str, Any] | None = None,
+    flags: Mapping[str, Json] | None = None,
 ) -> Settings:
     """Settings from a TOML file's `[actorium]` table (or its top level), the environment, and flags.
 
@@ -115,7 +116,7 @@ def load_settings(
     Raises:
         ConfigError: The file does not read, a key is unknown or a value does not fit; it names which.
     """
-    merged: dict[str, Any] = _from_file(path) if path else {}
+    merged: JsonObject = _from_file(path) if path else {}
     for key, value in _from_environment(environment).items():
         _put(merged, key, value)
     for key, value in (flags or {}).items():
@@ -125,7 +126,7 @@ def load_settings(
     return settings
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> JsonObject:
     """A TOML file as a dict. Raises ConfigError with file and line."""
     try:
         return tomllib.loads(path.read_text())
@@ -135,7 +136,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is no TOML: {error}", file=str(path)) from error
 
 
-def decode(values: Mapping[str, Any], shape: type[Any], where: str) -> Any:
+def decode(values: Mapping[str, Json], shape: type[Json], where: str) -> Json:
     """Values as a Struct; the error of a mistyped key names the nearest known one.
 
     Raises:
@@ -156,7 +157,7 @@ def nearest(name: str, known: list[str]) -> str:
     return f", did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known)) or 'none'}"
 
 
-def _refuse_unknown(values: Mapping[str, Any], shape: type[Any], where: str, prefix: str) -> None:
+def _refuse_unknown(values: Mapping[str, Json], shape: type[Json], where: str, prefix: str) -> None:
     hints = get_type_hints(shape)
     known = [field.name for field in msgspec.structs.fields(shape)]
     for key, value in values.items():
@@ -167,10 +168,10 @@ def _refuse_unknown(values: Mapping[str, Any], shape: type[Any], where: str, pre
             _refuse_unknown(value, inner, where, f"{prefix}{key}.")
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path) -> JsonObject:
     values = read_toml(path)
     alone = {key: value for key, value in values.items() if key != "agent"}
-    table: Any = values.get("actorium", {} if "agent" in values else alone)
+    table: Json = values.get("actorium", {} if "agent" in values else alone)
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: actorium must be a table, not {table!r}")
     return table
@@ -185,7 +186,7 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _put(values: dict[str, Any], key: str, value: object) -> None:
+def _put(values: JsonObject, key: str, value: object) -> None:
     *tables, last = key.split(".")
     for depth, table in enumerate(tables, 1):
         values = values.setdefault(table, {})

@@ -4,14 +4,13 @@
 without one it is an ask. Invariant: every request with a reply subject is answered, also with an error.
 """
 
-from typing import Any
-
 import msgspec
 
 from ..bus import subjects
 from ..bus.envelope import OP, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage
 from ..bus.port import Bus, Message
+from ..bus.value import JsonObject
 from .partition import PartitionHost, describe
 from .post import PostOffice
 from .registry import Registry
@@ -59,9 +58,7 @@ class ControlDesk:
         if may_answer(message.reply):
             await self._bus.publish(message.reply, msgspec.json.encode(answer))
 
-    async def _act(
-        self, host: PartitionHost, key: tuple[str, str], verb: str, payload: bytes
-    ) -> dict[str, Any]:
+    async def _act(self, host: PartitionHost, key: tuple[str, str], verb: str, payload: bytes) -> JsonObject:
         actor = host.live.get(key)
         match verb:
             case "cancel":

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -25,6 +25,7 @@ from ..bus.envelope import BLOB, OP, TASK_ID, Envelope
 from ..bus.errors import BusLost, DeadlineExceeded, Failure, MailboxFull, NoOwner, from_failure
 from ..bus.port import Bus, Message, Subscription
 from ..bus.task import Event, Result, Task
+from ..bus.value import JsonObject
 from ..storage.port import Blobs
 from .registry import Registry
 
@@ -199,7 +200,7 @@ class BusCourier:
         with suppress(NoOwner, DeadlineExceeded):
             await self._control(definition.name, "reload", b"", timeout=CONTROL_TIMEOUT)
 
-    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+    async def command(self, agent: str, verb: str) -> JsonObject:
         """`stop`, `restart`, `start` or `status` an agent.
 
         Raises:
@@ -209,12 +210,12 @@ class BusCourier:
         if verb in ("stop", "start", "restart"):
             await self._registry.set_stopped(self._tenant, agent, stopped=verb == "stop")
         reply = await self._control(agent, verb, b"")
-        answer: dict[str, Any] = msgspec.json.decode(reply.payload)
+        answer: JsonObject = msgspec.json.decode(reply.payload)
         if "failure" in answer:
             raise from_failure(msgspec.convert(answer["failure"], Failure))
         return answer
 
-    async def emit(self, agent: str, kind: str, task_id: str, data: dict[str, Any]) -> None:
+    async def emit(self, agent: str, kind: str, task_id: str, data: JsonObject) -> None:
         """Publish an event of an agent. Delivery: at most once."""
         event = Event(kind=kind, agent=agent, task=task_id, at_ms=int(time.time() * 1000), data=data)
         await self._bus.publish(subjects.public(self._tenant, agent, "events"), encode(event))

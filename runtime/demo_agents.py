@@ -7,13 +7,13 @@ import asyncio
 import re
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from ..actors.actor import Actor
 from ..actors.context import Context
 from ..actors.errors import Reject
+from ..bus.value import JsonObject
 from .app import App
 
 READERS = 4
@@ -66,7 +66,7 @@ class Reader(Actor):
 class Librarian(Actor):
     """Reads a file with several readers in parallel and puts together what they found."""
 
-    async def receive(self, message: str, ctx: Context) -> dict[str, Any]:
+    async def receive(self, message: str, ctx: Context) -> JsonObject:
         """Split the file at this path, delegate the parts, merge the answers."""
         try:
             text = await asyncio.to_thread(Path(message).read_text, errors="replace")
@@ -84,7 +84,7 @@ class Librarian(Actor):
         return merge(found)
 
 
-def merge(found: list[Found]) -> dict[str, Any]:
+def merge(found: list[Found]) -> JsonObject:
     """One answer out of many."""
     common: Counter[str] = Counter()
     for one in found:

@@ -10,9 +10,9 @@ import json
 import os
 import socket
 import sys
-from typing import Any
 
 from ..bus.errors import ConfigError
+from ..bus.value import JsonObject
 
 READY_TIMEOUT = 30.0  # seconds to import the program
 
@@ -62,7 +62,7 @@ class Forks:
         """Whether orders are obeyed."""
         return self._reading is not None and not self._reading.done()
 
-    async def fork(self, order: dict[str, Any]) -> int:
+    async def fork(self, order: JsonObject) -> int:
         """Have a process forked.
 
         Returns:
@@ -103,7 +103,7 @@ class Forks:
                 if not waiting.done():
                     waiting.set_exception(gone)
 
-    def _take(self, answer: dict[str, Any]) -> None:
+    def _take(self, answer: JsonObject) -> None:
         if "forked" in answer:
             waiting = self._orders.pop(answer["forked"], None)
             if waiting is not None and not waiting.done():

@@ -4,7 +4,6 @@ Four bytes of length, then MessagePack of one of these Structs. Never stored, so
 """
 
 import asyncio
-from typing import Any
 
 import msgspec
 
@@ -12,6 +11,7 @@ from ..actors.definition import Definition
 from ..bus.envelope import Envelope
 from ..bus.errors import BadMessage, Failure
 from ..bus.task import Result, Task
+from ..bus.value import Json
 
 MAX_FRAME = 64 * 1024 * 1024  # bytes
 
@@ -20,7 +20,7 @@ class Begin(msgspec.Struct, frozen=True, tag="begin"):
     """Make the actor with this state. Answered by Done or Failed."""
 
     definition: Definition
-    state: Any = None
+    state: Json = None
 
 
 class Handle(msgspec.Struct, frozen=True, tag="handle"):

@@ -12,7 +12,6 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -22,6 +21,7 @@ from ..actors.port import Outcome
 from ..bus.envelope import Envelope
 from ..bus.errors import BadMessage
 from ..bus.task import Task
+from ..bus.value import Json
 from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
 from .reports import Reporter
 
@@ -42,11 +42,11 @@ class Isolated:
         self._reporter = reporter
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
-        self._state: Any = None  # what the process began with
+        self._state: Json = None  # what the process began with
         self._changed: bytes | None = None  # and what it made of it since, JSON
         self._repeated: Callable[[], bool] = _never
 
-    async def start(self, state: Any) -> None:
+    async def start(self, state: Json) -> None:
         """Have a process forked and the actor made in it.
 
         Raises:

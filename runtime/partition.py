@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -27,6 +26,7 @@ from ..bus.envelope import BLOB, Envelope, read_envelope
 from ..bus.errors import ActoriumError, BadMessage, BusError, BusLost, ConfigError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
+from ..bus.value import JsonObject
 from ..storage.errors import Fenced, StorageError
 from ..storage.port import Blobs, Ledger
 from .post import HostPost, Key, PostOffice
@@ -315,10 +315,10 @@ def _without_blob(message: Message) -> dict[str, str]:
     return {name: value for name, value in (message.headers or {}).items() if name != BLOB}
 
 
-def describe(actor: Activation | None, definition: Definition) -> dict[str, Any]:
+def describe(actor: Activation | None, definition: Definition) -> JsonObject:
     """What `status` answers for an agent, live or not."""
     status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
-    told: dict[str, Any] = {
+    told: JsonObject = {
         "agent": definition.name,
         "kind": definition.kind,
         "isolation": definition.options.isolation,

@@ -9,7 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any, Protocol
+from typing import Protocol
 
 from ..actors.definition import Definition
 from ..actors.port import Directive, Letter
@@ -21,6 +21,7 @@ from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage, BusError
 from ..bus.port import Bus, Feed, Message
 from ..bus.task import Event, Result
+from ..bus.value import Json
 from ..storage.errors import Corrupt, NotFound
 from ..storage.port import Blobs
 from .quarantine import Quarantine
@@ -29,8 +30,8 @@ from .telemetry import LogEvent
 log = logging.getLogger("actorium.worker")
 
 Key = tuple[str, str]  # tenant and agent
-Reply = Callable[[Result], Coroutine[Any, Any, None]]
-Supervise = Callable[[Definition, str], Coroutine[Any, Any, Directive]]
+Reply = Callable[[Result], Coroutine[object, object, None]]
+Supervise = Callable[[Definition, str], Coroutine[object, object, Directive]]
 
 
 class Host(Protocol):
@@ -73,7 +74,7 @@ class PostOffice:
         self._dead = DeadLetters(bus)
         self._tasks = tasks
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run something without waiting, owned by the worker; its errors are answered or logged, not ours.
 
         In a worker that is ending nothing begins any more.
@@ -129,7 +130,7 @@ class PostOffice:
             msg_id=f"dlq:{part}:{letter.seq}",
         )
 
-    async def event(self, key: Key, kind: str, task_id: str, **data: Any) -> None:
+    async def event(self, key: Key, kind: str, task_id: str, **data: Json) -> None:
         """Publish an event of an agent, in order. Delivery: at most once."""
         told = Event(kind=kind, agent=key[1], task=task_id, at_ms=int(time.time() * 1000), data=data)
         with suppress(BusError):
@@ -150,7 +151,7 @@ class HostPost:
         """Whether this process may still act for the agent, by its own clock."""
         return self._office.owned()
 
-    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """A task owned by the worker."""
         return self._office.spawn(work)
 
@@ -207,12 +208,12 @@ class HostPost:
         """Have the activation made anew."""
         self._host.faulted(self._key, error)
 
-    async def event(self, kind: str, task_id: str, **data: Any) -> None:
+    async def event(self, kind: str, task_id: str, **data: Json) -> None:
         """Publish an event of the agent, in order."""
         await self._office.event(self._key, kind, task_id, **data)
 
 
-async def _logged(work: Coroutine[Any, Any, None]) -> None:
+async def _logged(work: Coroutine[object, object, None]) -> None:
     """An answer that could not be sent is no reason to end a worker; a bug of ours is, and passes."""
     try:
         await work

@@ -8,12 +8,12 @@ worker at most one runs code of its own.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 from ..actors.definition import Definition
 from ..actors.port import Courier
 from ..bus.envelope import Envelope
 from ..bus.task import Result, Task
+from ..bus.value import JsonObject
 
 
 class Quarantine:
@@ -98,10 +98,10 @@ class QuarantinedCourier:
         """As the courier."""
         await self._courier.spawn(definition)
 
-    async def command(self, agent: str, verb: str) -> dict[str, Any]:
+    async def command(self, agent: str, verb: str) -> JsonObject:
         """As the courier."""
         return await self._courier.command(agent, verb)
 
-    async def emit(self, agent: str, kind: str, task_id: str, data: dict[str, Any]) -> None:
+    async def emit(self, agent: str, kind: str, task_id: str, data: JsonObject) -> None:
         """As the courier."""
         await self._courier.emit(agent, kind, task_id, data)

@@ -13,7 +13,6 @@ import secrets
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -140,7 +139,7 @@ class SynadiaEdge:
         except ActoriumError as error:
             return failure(error)
 
-    async def _watched(self, stream: "Stream", key: Key, asking: Coroutine[Any, Any, Result]) -> Result:
+    async def _watched(self, stream: "Stream", key: Key, asking: Coroutine[object, object, Result]) -> Result:
         """The result of an ask; its caller hears of us meanwhile, and does not wait for an agent nobody owns.
 
         Raises:
@@ -149,7 +148,7 @@ class SynadiaEdge:
         """
         ask = self._tasks.create_task(asking)
         missed = 0
-        waits: list[asyncio.Future[Any]] = [ask, self._ending]
+        waits = (ask, self._ending)
         while True:
             pause = self._rhythm.keep_alive
             await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)

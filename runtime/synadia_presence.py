@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 
@@ -34,7 +33,9 @@ PATIENCE = 0.5  # seconds a discovery waits for a reading; the official client l
 SHARE = 50  # after a reading none follows for so many times its duration
 
 
-def spawning(tasks: asyncio.TaskGroup, answer: Callable[[Message], Coroutine[Any, Any, None]]) -> Handler:
+def spawning(
+    tasks: asyncio.TaskGroup, answer: Callable[[Message], Coroutine[object, object, None]]
+) -> Handler:
     """A handler that has each request answered in a task of its own."""
 
     def handle(message: Message) -> None:

@@ -16,9 +16,10 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
+
+from ..bus.value import JsonObject
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h: the signal this process gets when its parent dies
 
@@ -91,7 +92,7 @@ def _obey(orders: Lines, children: set[int], pipe: tuple[int, int]) -> bool:
     return lines is not None
 
 
-def _become(order: dict[str, Any], supervisor: socket.socket, pipe: tuple[int, int]) -> None:
+def _become(order: JsonObject, supervisor: socket.socket, pipe: tuple[int, int]) -> None:
     """Turn a fresh fork into what was ordered; does not return."""
     status = 1
     try:
@@ -111,7 +112,7 @@ def _become(order: dict[str, Any], supervisor: socket.socket, pipe: tuple[int, i
         os._exit(status)
 
 
-def _run(order: dict[str, Any]) -> int:
+def _run(order: JsonObject) -> int:
     from . import agent_process, worker
     from .config import Settings
     from .spec import WorkerSpec
@@ -149,7 +150,7 @@ def _end(children: set[int]) -> None:
         os.waitpid(pid, 0)
 
 
-def _send(supervisor: socket.socket, answer: dict[str, Any]) -> None:
+def _send(supervisor: socket.socket, answer: JsonObject) -> None:
     with contextlib.suppress(OSError):  # it is gone: the next read says so
         supervisor.sendall(json.dumps(answer).encode() + b"\n")
 

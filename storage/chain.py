@@ -8,9 +8,9 @@ it knows nothing, appends no more, and the owner opens the chain again and reads
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 from ..bus.errors import InternalError
+from ..bus.value import Json
 from .errors import Corrupt, Fenced, StorageError, StoreUnavailable
 from .port import Entry, Ledger
 from .record import Record, decode_record, digest, encode_record
@@ -104,7 +104,7 @@ class Chain:
         """The chain as it stands, oldest first, behind a sequence; see `Ledger.read`."""
         return self._ledger.read(self.subject, after=after)
 
-    async def append(self, kind: str, body: Any = None, *, in_seq: int = 0) -> Record:
+    async def append(self, kind: str, body: Json = None, *, in_seq: int = 0) -> Record:
         """Write the next record; when this returns it stands, once.
 
         Ordering: one append at a time; the owner is an actor. Cancellation: the record may stand; this writer
@@ -139,7 +139,7 @@ class Chain:
         self._tail, self._count = data, record.n
         return record
 
-    def _next(self, kind: str, body: Any, in_seq: int) -> Record:
+    def _next(self, kind: str, body: Json, in_seq: int) -> Record:
         return Record(
             chain=self.subject,
             n=self.count + 1,

@@ -5,16 +5,15 @@ Invariant: an old server drops configuration that it does not know without a wor
 before it was compared.
 """
 
-from typing import Any
-
 from ..bus.errors import ConfigError, UnsupportedServer
 from ..bus.jetstream import ApiError, JetStream
+from ..bus.value import JsonObject
 from .patience import Patience
 
 NAME_IN_USE = 10058
 TWO_MINUTES = 120_000_000_000  # nanoseconds, as all durations of the storage API
 
-Config = dict[str, Any]
+Config = JsonObject
 
 
 def bucket_config(stream: str, subjects: list[str], replicas: int) -> Config:
@@ -85,7 +84,7 @@ class _InUse(Exception):
     """A stream of that name exists with another configuration."""
 
 
-async def _create(js: JetStream, config: Config) -> dict[str, Any]:
+async def _create(js: JetStream, config: Config) -> JsonObject:
     try:
         return await js.api(f"STREAM.CREATE.{config['name']}", config)
     except ApiError as error:

@@ -8,10 +8,10 @@ Invariant: `prev` is the SHA-256 of the canonical bytes of the record before, ""
 """
 
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 
+from ..bus.value import Json
 from .errors import Corrupt
 
 VERSION = 1
@@ -42,7 +42,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     at_ms: int
     prev: str
-    body: Any = None
+    body: Json = None
 
 
 _records = msgspec.json.Decoder(Record)

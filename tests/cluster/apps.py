@@ -192,6 +192,7 @@ app = App(
     Echo.named("echo"),
     Counter.named("strict"),
     Hazard.named("hazard-once", ONCE),
+    Blocker.named("blocker-once", ONCE),
     Witness.named("own-witness", OWN),
     Stubborn.named("own-stubborn", OWN),
     Counter.named("small", Options(mailbox=5)),

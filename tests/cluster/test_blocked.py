@@ -2,12 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 
 import msgspec
 
 from actorium.bus import subjects
-from actorium.bus.errors import DeadlineExceeded
 from actorium.bus.port import Message
 from cluster.apps import Add
 from cluster.harness import SOON, Node, attached
@@ -43,10 +41,12 @@ async def test_a_handler_that_blocks_for_ever_is_ended_at_the_limit_and_its_part
     node = make_node(nats_server.url, block_limit=2.0)
     async with attached(nats_server.url) as cluster:
         await cluster.settled(2)
-        session, pid = await cluster.owner_of("blocker-0")
-        with suppress(DeadlineExceeded):
-            await cluster.client.ask("blocker-0", Add(pause=600.0), timeout=0.2)
-        assert (await cluster.answers("blocker-0", Add())).unwrap() != pid
+        session, pid = await cluster.owner_of("blocker-once")
+        handle = await cluster.client.tell("blocker-once", Add(pause=600.0))
+        result = await handle.result(timeout=SOON)
+        assert result.failure is not None
+        assert "process_died" in result.failure.message
+        assert (await cluster.answers("blocker-once", Add())).unwrap() != pid
         assert session not in (await cluster.owners()).values()
         assert "worker.blocked" in node.log
         await cluster.settled(2)

@@ -70,7 +70,7 @@ async def test_a_new_writer_continues_the_chain() -> None:
 
 
 async def test_a_writer_sees_its_record_as_readers_do() -> None:
-    """The chain's newest record holds the body as JSON gives it back, so that state built from it is equal."""
+    """The newest record holds the body as JSON gives it back, so that state built from it is equal."""
     chain = await open_chain(MemoryLedger())
     await chain.append("step", {"pair": (1, 2), "raw": b"x"})
 
