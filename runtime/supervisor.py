@@ -24,7 +24,6 @@ from pathlib import Path
 import msgspec
 
 from ..actors.definition import Definition
-from ..actors.errors import UnknownAgent
 from ..actors.supervision import Child, Escalate, Forget, Policy, RestartChildren, decide
 from ..bus import subjects
 from ..bus.errors import BusError, ConfigError
@@ -32,7 +31,6 @@ from ..storage.errors import StorageError
 from .config import Settings
 from .forks import Forks
 from .namespace import Namespace, connect_bus, lease_of, over, prepare
-from .registry import Registry
 from .reports import Beat, ForkAgent, Report, Reports
 from .spec import WorkerSpec
 from .telemetry import LogEvent
@@ -107,7 +105,7 @@ class NodeSupervisor:
                 starting.create_task(prepare(self._settings, bus))
                 starting.create_task(self._forks.open())
                 starting.create_task(self._reports.open())
-            await asyncio.gather(*(_define(self._names.registry, d) for d in self._definitions))
+            await asyncio.gather(*(self._names.registry.define(d) for d in self._definitions))
             async with asyncio.TaskGroup() as tasks:
                 self._tasks = tasks
                 await self._start_all()
@@ -253,14 +251,6 @@ class NodeSupervisor:
         for watched in self._live.values():
             os.kill(watched.pid, signal.SIGKILL)
             await self._give_up(watched.session)
-
-
-async def _define(registry: Registry, definition: Definition) -> None:
-    """Define an agent of the program; one that somebody stopped stays stopped when a node starts."""
-    with contextlib.suppress(UnknownAgent):
-        found = await registry.find(definition.tenant, definition.name)
-        definition = msgspec.structs.replace(definition, stopped=found.stopped)
-    await registry.define(definition)
 
 
 def _session(slot: str) -> str:

@@ -191,6 +191,7 @@ app = App(
     *[Threaded.named(f"threaded-{n}", ALONE) for n in range(2)],
     Echo.named("echo"),
     Counter.named("strict"),
+    *[Counter.named(f"single-{n}", ONCE) for n in range(8)],
     Hazard.named("hazard-once", ONCE),
     Blocker.named("blocker-once", ONCE),
     Witness.named("own-witness", OWN),

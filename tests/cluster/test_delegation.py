@@ -55,19 +55,22 @@ async def test_delegation_survives_the_death_of_either_side_with_one_result(
     await whole(cluster, *DELEGATES, *acked)
 
 
-async def test_a_delegator_and_its_delegate_that_died_together_go_on_together(
+async def test_delegators_and_delegates_that_died_together_go_on_together(
     cluster: Cluster, seed: int
 ) -> None:
-    """Both are under suspicion of having killed their worker; one waits for the other."""
-    name = "delegator-4"
-    handle = await cluster.client.tell(name, Errand(to=DELEGATES, pause=1.0), task_id=f"pair{seed}")
-    for delegate in DELEGATES:
-        await eventually(lambda who=delegate: open_task(cluster, who), SOON, every=0.02)
+    """All are under suspicion of having killed their worker, run one at a time, and wait for one another."""
+    names = [f"delegator-{n}" for n in range(8)]
+    handles = {
+        name: await cluster.client.tell(name, Errand(to=DELEGATES, pause=0.5), task_id=f"pair{seed}-{name}")
+        for name in names
+    }
+    for name in [*names, *DELEGATES]:
+        await eventually(lambda who=name: open_task(cluster, who), SOON, every=0.02)
     for pid in (await cluster.workers()).values():
         kill(pid)
-    result = await handle.result(timeout=40.0)
-    assert len(result.unwrap()) == 4
-    assert len(await each_once(cluster, name, [handle.id])) == 1
+    for name, handle in handles.items():
+        assert len((await handle.result(timeout=60.0)).unwrap()) == 4
+        assert len(await each_once(cluster, name, [handle.id])) == 1
 
 
 async def open_task(cluster: Cluster, agent: str) -> bool:

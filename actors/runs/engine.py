@@ -1,0 +1,266 @@
+"""Engine: carries one run, doing what `plan.py` says and writing each thing down before and after.
+
+Not responsible for deciding, nor for when a run is carried. Invariant: a model or a tool is called only after
+the record of its intention stands, and what has a record of its outcome is not called again.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from ...bus.errors import ConfigError
+from ...bus.task import Status
+from ..context import Context
+from ..models.errors import ModelError
+from ..models.port import Model, ModelRequest, OnDelta, OutputSchema, ToolSpec
+from ..models.prices import Prices
+from . import plan
+from .accounts import Accounts
+from .answer import result_of, summary
+from .approvals import Approvals
+from .book import RunBook
+from .budget import Exceeded, exceeded
+from .call import Bill, Call, Stage
+from .caller import Caller, ToolContext
+from .config import AgentConfig
+from .delegation import DELEGATE, delegate_tool
+from .purse import Charge, Purse
+from .record import Answered, Compacted, Decided, Ended, Objected, Requested, Started, Unanswered, Why
+from .state import model_key
+from .tool import Tool
+
+LEAST_ANSWER = 256  # tokens: where a budget has no room for so many, the model is not asked
+
+
+class Engine:
+    """Carries one run that has begun.
+
+    Args:
+        run: Its id.
+        config: The agent it is pinned to.
+        tools: What it may call, by name.
+        model: Who thinks; retries and fallbacks are its own.
+        book: Its records, the first of which stands: see `RunBook.begin`.
+        approvals: Where people are asked.
+        prices: What tokens cost.
+        accounts: Shared budgets, where the run names one.
+        ctx: Of the handler.
+        tool_ctx: Makes the context of a call; see `Caller`.
+        on_delta: Told every piece of the model's answers.
+        wall: The wall clock, seconds since 1970.
+
+    Raises:
+        ConfigError: The run has not begun, is pinned to another definition, or the tools do not fit.
+    """
+
+    def __init__(
+        self,
+        run: str,
+        config: AgentConfig,
+        *,
+        tools: Mapping[str, Tool],
+        model: Model,
+        book: RunBook,
+        approvals: Approvals,
+        prices: Prices,
+        ctx: Context,
+        tool_ctx: ToolContext,
+        accounts: Accounts | None = None,
+        on_delta: OnDelta | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        started = _begun(run, config, book)
+        self._config = config
+        self._tools = _allowed(config, tools, started)
+        self._model = model
+        self._book = book
+        self._approvals = approvals
+        self._purse = Purse(run, prices, accounts, started.account)
+        self._ctx = ctx
+        self._on_delta = on_delta
+        self._caller = Caller(
+            run,
+            config,
+            tools=self._tools,
+            book=book,
+            purse=self._purse,
+            approvals=approvals,
+            ctx=ctx,
+            tool_ctx=tool_ctx,
+            wall=wall,
+        )
+
+    async def carry(self) -> Ended | None:
+        """Go on until the run ends, or until everything that is left waits for people (None).
+
+        Cancellation: open the book again and carry on; what was under way is treated as after a crash.
+
+        Raises:
+            Fenced: A newer owner carries the run.
+            StorageError: Records or questions cannot be kept; open the book again.
+        """
+        self._book.take_up()
+        await self._settle_owed()
+        while self._book.state.ended is None:
+            await self._collect_answers()
+            match plan.next_step(self._book.state, self._config, elapsed=self._book.elapsed):
+                case plan.AskModel():
+                    await self._ask_model()
+                case plan.Work(calls):
+                    await self._work(calls)
+                case plan.Wait():
+                    await self._ctx.emit("paused")
+                    return None
+                case plan.Finish() as finish:
+                    await self._finish(finish)
+                case plan.WriteOff():
+                    await self._write_off()
+                case plan.Object(text):
+                    await self._book.write(Objected(text=text))
+                case plan.Compact(keep):
+                    await self._book.write(Compacted(keep=keep))
+        await self._wrap_up()
+        return self._book.state.ended
+
+    async def cancel(self, reason: str = "") -> Ended | None:
+        """End a run that nobody carries now, with what there is. Idempotent. Raises as `carry`."""
+        self._book.take_up()
+        if self._book.state.ended is None:
+            told = f"cancelled: {reason}" if reason else "cancelled"
+            await self._finish(plan.Finish(Why.CANCELLED, Status.FAILURE, told))
+        await self._wrap_up()
+        return self._book.state.ended
+
+    async def _collect_answers(self) -> None:
+        """Take in what people answered."""
+        for call in self._book.state.open_calls:
+            if call.stage is Stage.WAITING and call.question is not None:
+                decision = await self._approvals.decision(call.question)
+                if decision is not None:
+                    await self._book.write(Decided(call=call.id, decision=decision))
+
+    async def _work(self, calls: tuple[Call, ...]) -> None:
+        """Bring calls further, side by side. The first error ends them all, as a crash would."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in calls:
+                    group.create_task(self._caller.forward(call))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+    async def _ask_model(self) -> None:
+        """Reserve, write the request, ask, write the answer."""
+        afforded = await self._afford()
+        if isinstance(afforded, plan.Finish):
+            await self._finish(afforded)
+            return
+        request, ahead = afforded
+        step, name = self._book.state.step + 1, self._model.name
+        requested = Requested(step=step, model=name, reserved=ahead.cost, priced=ahead.priced)
+        await self._book.write(requested)
+        await self._ctx.emit("step", step=step, model=name)
+        outcome = await self._complete(request, step, ahead)
+        await self._book.write(outcome)
+        await self._settle_owed()
+        await self._ctx.emit("answered", step=step, tokens=outcome.cost.tokens, usd=outcome.cost.usd)
+
+    async def _complete(self, request: ModelRequest, step: int, ahead: Charge) -> Answered | Unanswered:
+        """Ask the model, for as long as the run has time."""
+        try:
+            async with asyncio.timeout(self._time_left()):
+                response = await self._model.complete(request, on_delta=self._on_delta)
+        except TimeoutError:
+            lost = msgspec.structs.replace(ahead.cost, steps=0)
+            return Unanswered(step=step, cost=lost, priced=ahead.priced)
+        except ModelError as error:
+            charge = self._purse.of_error(error, self._model.name, ahead)
+            return Unanswered(step=step, failure=error.failure(), cost=charge.cost, priced=charge.priced)
+        charge = self._purse.of_answer(response, ahead)
+        return Answered(step=step, response=response, cost=charge.cost, priced=charge.priced)
+
+    async def _afford(self) -> tuple[ModelRequest, Charge] | plan.Finish:
+        """The next request, with its worst case reserved; near the end of a budget it may write less."""
+        state, models = self._book.state, (self._model.name, *self._config.fallback)
+        request = self._request()
+        while True:
+            ahead = self._purse.worst(models, request)
+            own = _refusal(ahead, state.budget.usd) or exceeded(state.budget, state.held, ahead.cost)
+            over = own or await self._purse.reserve(Bill(model_key(state), ahead.cost), ahead.unpriced)
+            if over is None:
+                return request, ahead
+            if over.limit not in ("tokens", "usd") or over.reason or request.max_tokens <= LEAST_ANSWER:
+                return plan.spent_up(state, over, account=own is None)
+            fewer = max(LEAST_ANSWER, request.max_tokens // 2)
+            request = msgspec.structs.replace(request, max_tokens=fewer)
+
+    def _request(self) -> ModelRequest:
+        config = self._config
+        specs = (tool.spec for tool in self._tools.values())
+        return ModelRequest(
+            turns=self._book.state.turns,
+            system=config.prompt,
+            tools=tuple(ToolSpec(name=s.name, description=s.description, schema=s.schema) for s in specs),
+            max_tokens=config.max_tokens,
+            output=OutputSchema(schema=config.output) if config.output else None,
+            effort=config.effort,
+        )
+
+    async def _write_off(self) -> None:
+        asking = self._book.state.asking
+        if asking is not None:
+            lost = msgspec.structs.replace(asking.reserved, steps=0)
+            await self._book.write(Unanswered(step=asking.step, cost=lost, priced=asking.priced))
+            await self._settle_owed()
+
+    async def _settle_owed(self) -> None:
+        """Tell the shared account what it may not know yet."""
+        for bill in self._book.state.owed:
+            await self._purse.settle(bill)
+
+    async def _finish(self, end: plan.Finish) -> None:
+        state = self._book.state
+        structured = self._config.output is not None
+        result = result_of(state, end.why, end.status, end.error, end.limit, structured=structured)
+        told = summary(state, end.why, end.error)
+        await self._book.write(Ended(why=end.why, result=result, summary=told, limit=end.limit))
+        await self._ctx.emit("ended", why=end.why, status=end.status, limit=end.limit)
+
+    async def _wrap_up(self) -> None:
+        """Leave nothing reserved, and nobody asked, of a run that is over. Idempotent."""
+        await self._settle_owed()
+        for call in self._book.state.open_calls:
+            if call.stage is Stage.WAITING and call.question is not None:
+                await self._approvals.withdraw(call.question)
+
+    def _time_left(self) -> float | None:
+        state = self._book.state
+        limit = state.budget.seconds
+        return None if limit is None else max(0.0, limit - state.spent.seconds - self._book.elapsed)
+
+
+def _refusal(ahead: Charge, usd: float | None) -> Exceeded | None:
+    """Money is limited, and nobody knows what the call costs."""
+    if usd is None or not ahead.unpriced:
+        return None
+    return Exceeded("usd", usd, 0.0, f"a limit of {usd:g} usd cannot be kept: {ahead.unpriced}")
+
+
+def _begun(run: str, config: AgentConfig, book: RunBook) -> Started:
+    started = book.state.started
+    if started is None:
+        raise ConfigError(f"{run} has not begun: write its first record with RunBook.begin", run=run)
+    if started.definition != config.hash:
+        told = f"{run} is pinned to definition {started.definition}, and was given {config.hash}"
+        raise ConfigError(told, run=run)
+    return started
+
+
+def _allowed(config: AgentConfig, tools: Mapping[str, Tool], started: Started) -> dict[str, Tool]:
+    """The tools of a run: the agent's own, and delegation where it may go a level deeper."""
+    if not config.delegates or not started.budget.depth:
+        return dict(tools)
+    if DELEGATE in tools:
+        raise ConfigError(f"tool {DELEGATE} is built in for an agent with delegates: name yours otherwise")
+    return {**tools, DELEGATE: delegate_tool(config.delegates)}
