@@ -28,8 +28,10 @@ class MemorySubscription:
         self._listener = listener
 
     async def close(self) -> None:
-        """End it; messages on their way are dropped. Idempotent."""
-        self._hub.unlisten(self._listener)
+        """End it: nothing more comes, and what had come before is handled first. Idempotent."""
+        self._hub.unlisten(self._listener, at_once=False)
+        await asyncio.sleep(0)
+        self._listener.open = False
 
 
 class MemoryBus:

@@ -161,9 +161,9 @@ class MemoryHub:
         """Begin to deliver to a listener."""
         self._listeners.append(listener)
 
-    def unlisten(self, listener: Listener) -> None:
-        """Stop; what is on its way is dropped."""
-        listener.open = False
+    def unlisten(self, listener: Listener, *, at_once: bool = True) -> None:
+        """Stop to deliver; at once: what is on its way is dropped."""
+        listener.open = not at_once
         if listener in self._listeners:
             self._listeners.remove(listener)
 

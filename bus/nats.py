@@ -26,20 +26,29 @@ from .subjects import INBOX, INGRESS, consumers, inbox_filter
 
 log = logging.getLogger("actorium.bus")
 
+CLOSING = 2.0  # seconds that a subscription may take to end
 PENDING_BYTES = 512 * 1024 * 1024  # of one subscription whose handler does not keep up
 
 
 class NatsSubscription:
     """A live core subscription."""
 
-    def __init__(self, raw: Raw) -> None:
+    def __init__(self, raw: Raw, connection: Connection) -> None:
         self._raw = raw
+        self._connection = connection
 
     async def close(self) -> None:
-        """End it; messages on their way are dropped. Idempotent."""
+        """End it: nothing more comes, and what had come before is handled first. Idempotent.
+
+        Else a request that was delivered a moment ago would be answered by nobody, not even by "no responders".
+        """
         try:
-            await self._raw.unsubscribe()
-        except nats_errors.Error:
+            if self._connection.is_connected:
+                async with asyncio.timeout(CLOSING):
+                    await self._raw.drain()  # type: ignore[no-untyped-call]  # nats-py has no types here
+            else:
+                await self._raw.unsubscribe()
+        except (nats_errors.Error, TimeoutError):
             log.debug("bus.unsubscribed_late", extra={"subject": self._raw.subject})
 
 
@@ -176,7 +185,7 @@ class NatsBus:
             log.info("bus.subscribed_late", extra={"subject": subject})  # sent again by the reconnect
         except nats_errors.Error as error:
             raise explained(error, subject) from error
-        return NatsSubscription(raw)
+        return NatsSubscription(raw, self._connection)
 
     async def store(
         self,

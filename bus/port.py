@@ -55,7 +55,7 @@ class Subscription(Protocol):
     """A live subscription to a core subject."""
 
     async def close(self) -> None:
-        """End it; messages on their way are dropped."""
+        """End it: nothing more comes, and what had come before is handled first. Idempotent."""
 
 
 class Bus(Protocol):

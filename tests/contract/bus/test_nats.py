@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -400,3 +401,18 @@ async def test_our_mappings_make_the_server_choose_our_partition(nats_server_fac
     wanted = [inbox(partition(*agent, 16), *agent) for agent in agents]
     assert [past.message.subject for past in await bus.history(INBOX, ">")] == wanted
     await bus.close()
+
+
+async def test_what_the_server_delivered_before_a_close_is_handled(nats_bus, nats_server):
+    """A request that was on its way when its subscription ended is not lost without a word."""
+    heard = []
+    subscription = await nats_bus.subscribe("closing", lambda message: heard.append(message.payload))
+    with socket.create_connection(("127.0.0.1", nats_server.port)) as raw:  # blocks the loop: nobody reads
+        raw.sendall(b'CONNECT {"verbose":false}\r\n' + b"PUB closing 1\r\nx\r\n" * 100 + b"PING\r\n")
+        seen = b""
+        while b"PONG" not in seen:
+            seen += raw.recv(4096)
+
+    await subscription.close()
+
+    assert heard == [b"x"] * 100
