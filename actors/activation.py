@@ -14,7 +14,7 @@ from ..bus.codec import read_task
 from ..bus.errors import ActoriumError, BadMessage, DeadlineExceeded
 from ..bus.task import AgentStatus, Result, Status
 from .definition import Definition, Isolation
-from .errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, Undeliverable
+from .errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, Undeliverable, Unread
 from .ledger import ActorLedger
 from .mailbox import Mailbox
 from .outcome import Crash, Interrupt, Tally, failure
@@ -22,6 +22,7 @@ from .port import Behaviour, Letter, Outcome, Post
 from .progress import Bury, Doubt, Repeat, Run, judge
 
 T = TypeVar("T")
+GLANCE = 0.25  # seconds between two looks at whether waiting still makes sense
 GRACE = 2.0  # seconds a letter in hand gets when its actor is stopped
 PARKED = frozenset({AgentStatus.STOPPED, AgentStatus.ERROR})
 
@@ -177,8 +178,12 @@ class Activation:
         task = self._task
         if task is None:
             return
-        if self._current is not None:
-            await asyncio.wait([task], timeout=grace)
+        until = self._clock() + grace
+        while self._current is not None and not task.done() and not self._post.hopeless(self._current):
+            left = until - self._clock()
+            if left <= 0:
+                break
+            await asyncio.wait([task], timeout=min(left, GLANCE))
         self._cut = True
         if self._interruptible:
             task.cancel()
@@ -356,7 +361,8 @@ class Activation:
     async def _bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
         """Dead letter first: a crash between the two writes it again under the same id."""
         await self._post.bury(letter, reason, error, attempts)
-        result = failure(Undeliverable(f"{reason}: {error}", agent=self.definition.name, reason=reason))
+        kind = Unread if reason in (BadTask.code, BadMessage.code) else Undeliverable
+        result = failure(kind(f"{reason}: {error}", agent=self.definition.name, reason=reason))
         await self._ledger.buried(letter.seq, letter.task_id, result, reason)
         self.tally.count(result)
         await self._post.event("dead_letter", letter.task_id, reason=reason, error=error, attempts=attempts)

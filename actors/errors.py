@@ -71,3 +71,9 @@ class Undeliverable(ActorError):
 
     code = "undeliverable"
     effect = Effect.UNKNOWN
+
+
+class Unread(Undeliverable):
+    """Raised when a task was given up because it could not be read: it did not run."""
+
+    effect = Effect.NO

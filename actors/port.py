@@ -112,6 +112,9 @@ class Post(Protocol):
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """A task owned by the worker: what it raises ends the worker, and its supervisor starts another."""
 
+    def hopeless(self, letter: Letter) -> bool:
+        """Whether a letter in hand waits for another agent that nobody will run before we have stopped."""
+
     async def wait_owned(self) -> None:
         """Return as soon as this process may act for the agent: while blind it acts for nobody."""
 

@@ -40,7 +40,7 @@ class NatsSubscription:
     async def close(self) -> None:
         """End it: nothing more comes, and what had come before is handled first. Idempotent.
 
-        Else a request that was delivered a moment ago would be answered by nobody, not even by "no responders".
+        Else a request that was delivered a moment ago would be answered by nobody, not even by a 503.
         """
         try:
             if self._connection.is_connected:

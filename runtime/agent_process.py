@@ -6,7 +6,6 @@ process would run beside it.
 """
 
 import asyncio
-import contextlib
 import os
 import select
 import threading
@@ -32,8 +31,9 @@ async def serve(path: str, settings: Settings) -> None:
     names = await connect(settings, "agent process")
     courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
     try:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            await AgentProcess(reader, writer, courier).run()
+        await AgentProcess(reader, writer, courier).run()
+    except* (asyncio.IncompleteReadError, ConnectionError):
+        pass  # the owner is gone
     finally:
         writer.close()
         await names.close()

@@ -74,6 +74,8 @@ class App:
         source = self.source or (str(Path(script).resolve()) if script else "")
         if not source:
             raise ConfigError("this program has no file for workers to load: pass source=")
+        if script:  # its classes go by the file's name: importing it again would run it again
+            sys.modules.setdefault(Path(script).stem, sys.modules["__main__"])
         self.check()
         run_program(self.definitions, source)
 
@@ -90,6 +92,8 @@ def load_app(source: str) -> App:
     place, _, name = source.partition(":")
     if not place:
         raise ConfigError("which program? Name a Python file, a module or a TOML file", app=source)
+    if not place.endswith(".py") and not all(part.isidentifier() for part in place.split(".")):
+        raise ConfigError(f"{place} is no Python file, module or TOML file", app=source)
     App.loading = []
     try:
         module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)

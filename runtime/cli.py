@@ -35,6 +35,7 @@ def actorium() -> None:
 
 @actorium.command(short_help="See it work: no key, no broker.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
+@as_json  # the result on stdout is JSON in any case
 def demo(*, keep: bool) -> None:
     """Start a NATS, workers and agents, give them a task, and show what happens."""
     from .demo import main as show

@@ -8,6 +8,7 @@ is found even if the answer to us was lost, because its owner is asked for it ag
 import asyncio
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
@@ -91,6 +92,7 @@ class BusCourier:
         self._waiting: WeakValueDictionary[str, asyncio.Future[Message]] = WeakValueDictionary()
         self._replies: Subscription | None = None
         self._opening = asyncio.Lock()
+        self._delegating: Counter[str] = Counter()
 
     def of(self, tenant: str) -> "BusCourier":
         """A courier of another tenant over the same connection."""
@@ -152,6 +154,8 @@ class BusCourier:
             DeadlineExceeded: No result in time; the task was cancelled.
         """
         waiter, sent = await self.expect(envelope)
+        parent = envelope.parent_run
+        self._delegating[parent] += 1
         try:
             await self.tell(agent, task, sent)
             return await self.outcome(agent, envelope.task_id, waiter, envelope.deadline)
@@ -159,6 +163,14 @@ class BusCourier:
             with suppress(BusLost, NoOwner, DeadlineExceeded):
                 await self.cancel(agent, envelope.task_id)
             raise
+        finally:
+            self._delegating[parent] -= 1
+            if not self._delegating[parent]:
+                del self._delegating[parent]
+
+    def delegating(self, task_id: str) -> bool:
+        """Whether a task waits here for one that it delegated."""
+        return task_id in self._delegating
 
     async def expect(self, envelope: Envelope) -> tuple["asyncio.Future[Message]", Envelope]:
         """A future for the result of a task that is about to be stored, and the envelope to store it with."""
@@ -252,6 +264,8 @@ class BusCourier:
         """Request from the owner, again and again while there is none, until the deadline."""
         subject = subjects.control(self._part(agent), self._tenant, agent)
         pause = 0.01
+        if deadline is not None and deadline <= self._clock():
+            raise DeadlineExceeded(f"the deadline passed before agent {agent!r} was asked", agent=agent)
         while True:
             now = self._clock()
             left = CONTROL_TIMEOUT if deadline is None else deadline - now

@@ -5,6 +5,8 @@ Prints progress on stderr and the result on stdout; needs no terminal, no key an
 
 import asyncio
 import pydoc_data.topics
+import secrets
+import signal
 import sys
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import msgspec
 
 from ..bus import subjects
 from ..bus.codec import read_event, read_result
+from ..bus.envelope import MSG_ID, TASK_ID
 from ..bus.port import Bus, Message
 from ..bus.task import Result, Task
 from .app import load_app
@@ -24,6 +27,7 @@ from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 
 TIMEOUT = 50.0  # seconds
+INTERRUPTED = 130  # exit status, as shells have it
 AGENT = "librarian"
 NEXT = """\
 Try next, while it stays up (./run demo --keep):
@@ -50,46 +54,68 @@ async def _run(settings: Settings, text: Path, *, keep: bool) -> int:
     _say(f"NATS        {settings.nats.url} ({'embedded' if server else 'yours'})")
     load_app(app.source)
     supervisor = NodeSupervisor(app.definitions, app.source, settings)
+    interrupted = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
+    result: Result | None = None
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(supervisor.run())
-            await supervisor.ready.wait()
-            _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
-            async with Client(settings=settings) as client:
-                result = await _show(client.names.bus, text)
-            _report(result, text, time.monotonic() - begun)
-            if keep:
-                _say("staying up; Ctrl-C ends it")
-                await _interrupted()
+            showing = tasks.create_task(_watch(supervisor, settings, text, begun))
+            waiting = tasks.create_task(interrupted.wait())
+            await asyncio.wait([showing, waiting], return_when=asyncio.FIRST_COMPLETED)
+            if showing.done():
+                result = showing.result()
+                if keep:
+                    _say("staying up; Ctrl-C ends it")
+                    await waiting
+            showing.cancel()
+            waiting.cancel()
             supervisor.stop()
     finally:
         if server is not None:
             await server.stop()
+    if result is None:
+        return INTERRUPTED
     return 0 if result.error is None else 1
+
+
+async def _watch(supervisor: NodeSupervisor, settings: Settings, text: Path, begun: float) -> Result:
+    await supervisor.ready.wait()
+    _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
+    async with Client(settings=settings) as client:
+        result = await _show(client.names.bus, text)
+    _report(result, text, time.monotonic() - begun)
+    return result
 
 
 async def _show(bus: Bus, text: Path) -> Result:
     """Publish the task as any NATS client would, show events as they come, and wait for the result."""
     answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-    await bus.subscribe("agents.*.events", _progress)
-    await bus.subscribe(subjects.public(subjects.DEFAULT_TENANT, AGENT, "outbox"), lambda m: _take(m, answer))
+    task_id = f"demo-{secrets.token_hex(4)}"
+    outbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "outbox")
+    await bus.subscribe("agents.*.events", lambda message: _progress(message, task_id))
+    await bus.subscribe(outbox, lambda message: _take(message, task_id, answer))
     inbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "inbox")
     task = Task(action="read", spec=str(text))
-    receipt = await bus.request(inbox, msgspec.json.encode(task), timeout=TIMEOUT)
+    named = {MSG_ID: task_id, TASK_ID: task_id}
+    receipt = await bus.request(inbox, msgspec.json.encode(task), named, timeout=TIMEOUT)
     _say(f"published   {inbox}  ->  {receipt.payload.decode()}")
     async with asyncio.timeout(TIMEOUT):
         return await answer
 
 
-def _take(message: Message, answer: "asyncio.Future[Result]") -> None:
-    if not answer.done():
+def _take(message: Message, task_id: str, answer: "asyncio.Future[Result]") -> None:
+    if (message.headers or {}).get(TASK_ID) == task_id and not answer.done():
         answer.set_result(read_result(message.payload))
 
 
-def _progress(message: Message) -> None:
+def _progress(message: Message, task_id: str) -> None:
+    """Show an event of our task, or of one that it delegated: those are named behind it."""
     event = read_event(message.payload)
-    fields = " ".join(f"{name}={value}" for name, value in event.data.items())
-    _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
+    if event.task.startswith(task_id):
+        fields = " ".join(f"{name}={value}" for name, value in event.data.items())
+        _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
 
 
 def _report(result: Result, text: Path, seconds: float) -> None:
@@ -97,16 +123,6 @@ def _report(result: Result, text: Path, seconds: float) -> None:
     print(msgspec.json.format(msgspec.json.encode(result)).decode())  # noqa: T201
     used = "agents.librarian.inbox  agents.*.events  agents.librarian.outbox"
     _say(f"subjects    {used}\ndone        {text.name} in {seconds:.1f} s\n\n{NEXT.format(path=text)}")
-
-
-async def _interrupted() -> None:
-    """Wait for Ctrl-C or SIGTERM."""
-    import signal
-
-    asked = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, asked.set)
-    await asked.wait()
 
 
 def _say(line: str) -> None:

@@ -45,6 +45,7 @@ class Forks:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "actorium.runtime.zygote", str(theirs.fileno()), self._source,
             pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C of the terminal is the supervisor's to answer
         )  # fmt: skip
         theirs.close()
         reader, self._writer = await asyncio.open_connection(sock=ours)

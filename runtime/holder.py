@@ -115,6 +115,11 @@ class Holder:
             await asyncio.wait(releases, timeout=timeout + 1.0)
         await self._announce()
 
+    @property
+    def last(self) -> bool:
+        """Whether we are stopping, and so is everybody else that is alive."""
+        return self._draining and not self._view.living(self._clock())
+
     def abandon(self) -> None:
         """Give everything up at once: the session is over."""
         for holding in list(self._held.values()):

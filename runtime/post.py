@@ -56,6 +56,9 @@ class PostOffice:
         supervise: Asks the supervisor of an actor that failed.
         owned: Whether this worker's session is certainly alive, by its own clock.
         tasks: Owns what is sent without waiting.
+
+    Attributes:
+        hopeless: Whether a task waits for a delegate that nobody will run before we have stopped.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class PostOffice:
         self.supervise = supervise
         self.owned = owned
         self.quarantine = Quarantine()
+        self.hopeless: Callable[[str], bool] = lambda _: False
         self._dead = DeadLetters(bus)
         self._tasks = tasks
 
@@ -154,6 +158,10 @@ class HostPost:
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """A task owned by the worker."""
         return self._office.spawn(work)
+
+    def hopeless(self, letter: Letter) -> bool:
+        """Whether it waits for a delegate while the last workers of the namespace stop."""
+        return self._office.hopeless(letter.task_id)
 
     async def wait_owned(self) -> None:
         """Return as soon as this process may act for the agent."""

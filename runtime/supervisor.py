@@ -114,9 +114,12 @@ class NodeSupervisor:
                     LogEvent.NODE_UP, extra={"fields": {"node": self._settings.node_name, **self.workers}}
                 )
                 watching = tasks.create_task(self._watch())
-                await self._stopping.wait()
-                watching.cancel()
-                await self._stop_all()
+                try:
+                    await self._stopping.wait()
+                finally:  # also when we are cancelled
+                    self.stop()
+                    watching.cancel()
+                    await self._stop_all()
         finally:
             await self._forks.close()
             await self._reports.close()
@@ -258,5 +261,10 @@ def _session(slot: str) -> str:
 
 
 def _socket_path() -> Path:
-    """A name for a socket of ours; nothing is made yet."""
-    return Path(tempfile.gettempdir()) / f"actorium-{os.getpid()}-{secrets.token_hex(4)}.sock"
+    """A name for a socket of ours; nothing is made yet. Those of supervisors that were killed go."""
+    home = Path(tempfile.gettempdir())
+    for left in home.glob("actorium-*.sock"):
+        pid = left.name.split("-")[1]
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            left.unlink(missing_ok=True)
+    return home / f"actorium-{os.getpid()}-{secrets.token_hex(4)}.sock"

@@ -123,6 +123,7 @@ class Worker:
         guardian = Guardian(self.courier)
         office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
         self._quarantine = office.quarantine
+        office.hopeless = lambda task_id: self.holder.last and self.courier.delegating(task_id)
         means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office)
         desk = ControlDesk(self.hosts, names.bus, office, names.registry)
         self.holder = Holder(

@@ -42,6 +42,7 @@ async def test_agents_are_spawned_stopped_and_restarted_while_others_work(cluste
     waiting = await cluster.client.tell("newcomer", Add(amount=4))
     _, pid = await cluster.owner_of("newcomer")
     kill(pid)  # a stop outlives its worker
+    await eventually(lambda: _gone(cluster, pid), SOON, what="the dead session is given up")
     await cluster.settled(2)
     with pytest.raises(ActorStopped):
         await cluster.client.ask("newcomer", Add(), timeout=SOON)
@@ -147,3 +148,7 @@ async def test_a_cancelled_plain_function_never_runs_beside_the_next_message(clu
     late = await cluster.client.tell(agent, Add(n=6, pause=2.0))  # the thread has ended by then
     assert (await late.result(timeout=SOON)).unwrap() == [6, 5, 5]
     await whole(cluster, agent)
+
+
+async def _gone(cluster: Cluster, pid: int) -> bool:
+    return pid not in (await cluster.workers()).values()
