@@ -93,7 +93,7 @@ def load_app(source: str) -> App:
     if not place:
         raise ConfigError("which program? Name a Python file, a module or a TOML file", app=source)
     if not place.endswith(".py") and not all(part.isidentifier() for part in place.split(".")):
-        raise ConfigError(f"{place} is no Python file, module or TOML file", app=source)
+        raise ConfigError(f"cannot load {place}: it is no Python file, module or TOML file", app=source)
     App.loading = []
     try:
         module = _load_file(Path(place)) if place.endswith(".py") else importlib.import_module(place)

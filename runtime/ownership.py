@@ -135,7 +135,8 @@ def _free_for(view: View, part: int, me: str, now: float) -> float:
     if seen is None or not seen.owner.session or seen.owner.session not in view.sessions:
         return 0.0
     if seen.owner.session == me:
-        return 0.0 if view.dead_for(me, now) < 0 else -1.0  # ours, and dropped after an error
+        # ours, and dropped after an error: nobody else may take it, so we do, and hand it back in order
+        return float("inf") if view.dead_for(me, now) < 0 else -1.0
     return view.dead_for(seen.owner.session, now)
 
 

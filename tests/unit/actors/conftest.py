@@ -51,6 +51,9 @@ class Outpost:
         self.tasks.append(asyncio.create_task(work))
         return self.tasks[-1]
 
+    def hopeless(self, letter: Letter) -> bool:
+        return False
+
     async def wait_owned(self) -> None:
         await self.ours.wait()
 
