@@ -1,6 +1,6 @@
 """Actorium: durable actors for autonomous agents over NATS.
 
-    from actorium import Actor, App, Client, Task
+    from actorium import Actor, Agent, App, Budget, Client, Task, tool
 
 Everything a program needs stands here; the folders below are the architecture. A name is imported when it is
 first used, so that `actorium --help` and a worker's start pay for nothing they do not need.
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .actors.context import Context
     from .actors.definition import Definition, Isolation, Options
     from .actors.errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, UnknownAgent
+    from .actors.runs.budget import Budget
+    from .actors.runs.config import Agent
+    from .actors.runs.tool import tool
     from .actors.supervision import Policy, Restart, Strategy
     from .actors.supervisor import Supervisor
     from .bus.errors import (
@@ -33,10 +36,12 @@ __all__ = [
     "Actor",
     "ActorStopped",
     "ActoriumError",
+    "Agent",
     "AgentStatus",
     "App",
     "Artifact",
     "BadTask",
+    "Budget",
     "BusLost",
     "Cancelled",
     "Client",
@@ -61,6 +66,7 @@ __all__ = [
     "Supervisor",
     "Task",
     "UnknownAgent",
+    "tool",
 ]
 
 _HOMES = {
@@ -68,6 +74,9 @@ _HOMES = {
     "actors.context": "Context",
     "actors.definition": "Definition Isolation Options",
     "actors.errors": "ActorStopped BadTask Cancelled HandlerFailed Reject UnknownAgent",
+    "actors.runs.budget": "Budget",
+    "actors.runs.config": "Agent",
+    "actors.runs.tool": "tool",
     "actors.supervision": "Policy Restart Strategy",
     "actors.supervisor": "Supervisor",
     "bus.errors": "ActoriumError BusLost ConfigError DeadlineExceeded Effect MailboxFull NoOwner",

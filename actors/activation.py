@@ -80,6 +80,11 @@ class Activation:
         """Letters in its mailbox."""
         return len(self._mailbox)
 
+    @property
+    def idle(self) -> bool:
+        """Whether it may leave memory."""
+        return not (self.waiting or self._current or self.status in PARKED)
+
     def recall(self, task_id: str) -> Result | None:
         """The result of a task it finished and remembers."""
         found = self._ledger.progress.finished.get(task_id)

@@ -16,6 +16,7 @@ import msgspec
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
 from ..bus.value import Json
+from .carrier import Carrier
 from .context import Context
 from .definition import Definition, Options
 from .errors import UnknownKind
@@ -80,11 +81,11 @@ def kind_of(actor: type[Actor]) -> str:
     return f"{module}:{actor.__qualname__}"
 
 
-def find_kind(kind: str) -> type[Actor]:
+def find_kind(kind: str) -> "type[Actor | Carrier]":
     """The class at `module:Class`.
 
     Raises:
-        UnknownKind: There is none, or it is no Actor.
+        UnknownKind: There is none, or it is neither Actor nor Carrier.
     """
     name, _, path = kind.partition(":")
     try:
@@ -93,7 +94,7 @@ def find_kind(kind: str) -> type[Actor]:
             found = getattr(found, part)
     except Exception as error:  # a program's module may raise anything while it is imported
         raise UnknownKind(f"this program has no {kind}: {error}", kind=kind) from error
-    if not (isinstance(found, type) and issubclass(found, Actor)):
+    if not (isinstance(found, type) and issubclass(found, Actor | Carrier)):
         raise UnknownKind(f"{kind} is no Actor class", kind=kind)
     return found
 

@@ -30,11 +30,14 @@ MAX_ID = 100  # characters; the wire takes 128, and suffixes may follow
 class Context:
     """One handling of one message.
 
+    Args:
+        template: What everything said has in common, where it is not the task's own: a tool of a run speaks
+            under its call's key, in the name of the run.
+
     Attributes:
         agent: The id of the agent that handles it.
-        task_id: The task's id; the same on every attempt.
+        task_id: The task's id; the same on every attempt. In a tool: the call's key.
         attempt: 1 for the first run of a stored task.
-        traceparent: W3C trace context of the caller, opaque.
     """
 
     __slots__ = (
@@ -42,6 +45,7 @@ class Context:
         "_courier",
         "_repeated",
         "_said",
+        "_template",
         "agent",
         "attempt",
         "envelope",
@@ -60,6 +64,7 @@ class Context:
         tenant: str = DEFAULT_TENANT,
         clock: Callable[[], float] = time.monotonic,
         repeated: Callable[[], bool] = lambda: False,
+        template: Envelope | None = None,
     ) -> None:
         self.agent = agent
         self.tenant = tenant
@@ -70,6 +75,7 @@ class Context:
         self._clock = clock
         self._repeated = repeated
         self._said = 0
+        self._template = template
 
     @property
     def remaining(self) -> float | None:
@@ -144,23 +150,27 @@ class Context:
 
     async def emit(self, kind: str, **data: Json) -> None:
         """Publish progress on this agent's events. Delivery: at most once."""
-        await self._courier.emit(self.agent, kind, self.task_id, data)
+        about = self._template.parent_run if self._template else self.task_id
+        await self._courier.emit(self.agent, kind, about, data)
 
     def _next(self, timeout: float | None) -> Envelope:
         """The envelope of the next thing said: own id, this task's correlation, the nearer deadline."""
         self._said += 1
         limits = [self.envelope.deadline, None if timeout is None else self._clock() + timeout]
         deadlines = [limit for limit in limits if limit is not None]
-        return Envelope(
-            task_id=_child(self.task_id, self._said),
+        template = self._template or Envelope(
             correlation_id=self.envelope.correlation_id or self.task_id,
             parent_run=self.task_id,
-            deadline=min(deadlines) if deadlines else None,
             traceparent=self.envelope.traceparent,
+        )
+        return msgspec.structs.replace(
+            template,
+            task_id=child_id(self.task_id, self._said),
+            deadline=min(deadlines) if deadlines else None,
         )
 
 
-def _child(task_id: str, said: int) -> str:
+def child_id(task_id: str, said: int) -> str:
     """The id of what a task says, made of its own: the same on every attempt, never too long to travel."""
     told = f"{task_id}/{said}"
     return told if len(told) <= MAX_ID else f"{sha256(told.encode()).hexdigest()[:24]}/{said}"

@@ -25,6 +25,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     Attributes:
         mailbox: Messages that may wait in the owner's memory; stored tasks are bounded by the inbox stream.
         attempts: Runs a stored task gets before it becomes a dead letter.
+        parallel: Runs carried at the same time; an Actor handles one message at a time all the same.
         idle: Seconds without a message after which the actor leaves memory; its next message brings it back.
         supervisor: The name of the group it belongs to; empty: it is supervised alone.
         policy: Restart intensity and backoff, where it is supervised alone.
@@ -33,6 +34,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     isolation: Isolation = Isolation.SHARED
     mailbox: int = 1000
     attempts: int = 3
+    parallel: int = 16
     idle: float = 60.0
     restart: Restart = Restart.PERMANENT
     supervisor: str = ""

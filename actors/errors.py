@@ -8,6 +8,7 @@ ActorError
 ├── Reject            raised by a handler: the answer is no, and trying again is pointless
 ├── HandlerFailed     the handler raised; its effects up to there may stand
 ├── Cancelled         somebody cancelled the task
+├── Paused            the task waits for people; whoever gave it may rest
 └── Undeliverable     given up after so many attempts; it is in the dead letters
 """
 
@@ -64,6 +65,13 @@ class Cancelled(ActorError):
 
     code = "cancelled"
     effect = Effect.UNKNOWN
+
+
+class Paused(ActorError):
+    """Raised to a run whose delegate waits for people: let it pass, and the run rests until there is news."""
+
+    code = "paused"
+    retryable = True
 
 
 class Undeliverable(ActorError):

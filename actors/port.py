@@ -16,7 +16,9 @@ from ..bus.errors import ActoriumError
 from ..bus.port import Message
 from ..bus.task import Result, Task
 from ..bus.value import Json, JsonObject
+from .card import Card
 from .definition import Definition
+from .receipt import Receipt
 
 
 class Letter(msgspec.Struct, kw_only=True, eq=False):
@@ -81,8 +83,8 @@ class Behaviour(Protocol):
 class Courier(Protocol):
     """What an actor, or a client, can say to agents."""
 
-    async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
-        """Store a task for an agent. Delivery: effectively once by `envelope.task_id`."""
+    async def tell(self, agent: str, task: Task, envelope: Envelope) -> bool:
+        """Store a task; true where it was stored before. Delivery: effectively once by `task_id`."""
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Ask an agent and wait until `envelope.deadline`. Delivery: at most once."""
@@ -90,8 +92,8 @@ class Courier(Protocol):
     async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Store a task for an agent and wait for its result, over the death of any process."""
 
-    async def cancel(self, agent: str, task_id: str) -> bool:
-        """Cancel a task that waits or runs; False where its agent does not have it."""
+    async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
+        """Cancel a task and what it delegated; false where its agent does not have it."""
 
     async def spawn(self, definition: Definition) -> None:
         """Define an agent, or change its definition; it comes alive with its first message."""
@@ -142,6 +144,26 @@ class Post(Protocol):
 
     async def event(self, kind: str, task_id: str, **data: Json) -> None:
         """Publish an event of the agent, in order. Delivery: at most once."""
+
+
+class RunPost(Post, Protocol):
+    """How the owner of runs settles what it was given, and tells what became of it."""
+
+    @property
+    def part(self) -> int:
+        """The partition of the agent."""
+
+    async def accept(self, letter: Letter) -> None:
+        """Acknowledge a stored letter: what it asked for stands elsewhere now."""
+
+    async def publish(self, card: Card, result: Result) -> None:
+        """Tell the result of a run to who waits for it, then keep it in the outbox under the task's id."""
+
+    async def tell_parked(self, card: Card) -> None:
+        """Tell whoever gave the task that it waits, so that he may rest too. Delivery: at most once."""
+
+    async def wake(self, agent: str, task_id: str) -> None:
+        """Have a run of another agent look again. When this returns its owner knows, or it is over."""
 
 
 class Directive(msgspec.Struct, frozen=True):

@@ -45,10 +45,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Child(msgspec.Struct, frozen=True):
-    """A supervised child, in the order in which the children are started."""
+    """A supervised child, in the order in which the children are started.
+
+    Attributes:
+        members: Where it is a supervisor itself: every agent below it that is none, in start order.
+    """
 
     name: str
     restart: Restart = Restart.PERMANENT
+    members: tuple[str, ...] = ()
 
 
 class RestartChildren(msgspec.Struct, frozen=True):
@@ -100,6 +105,12 @@ def decide(
         return Escalate(f"{ended} ended {recent + 1} times within {policy.period:g} s")
     delay = min(policy.backoff * 2**recent, policy.backoff_max)
     return RestartChildren(_affected(policy.strategy, [c.name for c in children], ended), delay)
+
+
+def agents(children: Sequence[Child], names: Sequence[str]) -> list[str]:
+    """The agents that children of these names stand for, in start order: a group stands for its members."""
+    chosen = [child for child in children if child.name in names]
+    return [agent for child in chosen for agent in child.members or (child.name,)]
 
 
 def _affected(strategy: Strategy, names: Sequence[str], ended: str) -> tuple[str, ...]:

@@ -1,17 +1,20 @@
 """Supervisor: an actor that restarts a group of actors together, wherever their owners are.
 
 Not responsible for the decision: see `supervision.py`. The owner of a child that failed asks it; it answers
-for that child and commands the others. When it gives up, all its children are stopped, and if it belongs to a
-group itself, its own supervisor is asked in turn.
+for that child and commands the others. A group can stand in a group: when its supervisor gives up, the one
+above decides whether the whole group begins anew, or gives up in turn. Invariant: who asks carries out the
+answer for what is below him, who answers for all others.
 """
 
 import asyncio
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from ..bus.envelope import Envelope
-from ..bus.errors import ConfigError
+from ..bus.errors import ActoriumError, ConfigError
+from ..bus.task import Result
 from ..bus.value import JsonObject
 from .actor import Actor
 from .context import ASK_TIMEOUT, Context
@@ -19,11 +22,14 @@ from .definition import Definition, Options
 from .errors import HandlerFailed
 from .message import to_task
 from .port import Courier, Directive
-from .supervision import Child, Escalate, Forget, Policy, Restart, RestartChildren, decide
+from .supervision import Child, Escalate, Forget, Policy, Restart, RestartChildren, agents, decide
+
+RESERVE = 0.2  # share of the time that a supervisor keeps for itself when it asks the one above
+IDLE = 60.0  # seconds for which a supervisor is remembered to have restarted somebody, beyond its period
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
-    """A child ended by a failure."""
+    """A child ended by a failure; where it is a group, it gave up."""
 
     child: str
     error: str = ""
@@ -33,30 +39,47 @@ class Supervisor(Actor):
     """Keeps a group of agents: one_for_one, one_for_all or rest_for_one.
 
     Args:
-        children: Name and restart type of each child, in start order.
+        children: Name, restart type and members of each child, in start order.
         policy: Strategy, intensity and backoff.
+        supervisor: The name of the group that this one stands in; empty: it is the top.
     """
 
-    def __init__(self, children: list[dict[str, str]], policy: JsonObject) -> None:
-        self._children = [Child(c["name"], Restart(c["restart"])) for c in children]
+    def __init__(self, children: list[JsonObject], policy: JsonObject, supervisor: str = "") -> None:
+        self._children = msgspec.convert(children, list[Child])
         self._policy = msgspec.convert(policy, Policy)
+        self._supervisor = supervisor
         self._restarts: list[float] = []
 
     @classmethod
-    def of(cls, name: str, *children: Definition, policy: Policy | None = None) -> list[Definition]:
+    def of(
+        cls,
+        name: str,
+        *children: Definition | Sequence[Definition],
+        policy: Policy | None = None,
+        restart: Restart = Restart.PERMANENT,
+    ) -> list[Definition]:
         """Definitions of a supervisor and of its children, for an App.
 
         Args:
             name: The supervisor's own agent id.
-            children: In start order; stopped in reverse order.
+            children: In start order; stopped in reverse order. The list that another `of` returned is a
+                group below.
+            restart: When the group as a whole is restarted, where it stands in another one.
+
+        Raises:
+            ConfigError: A child belongs to another group already.
         """
-        told = [{"name": child.name, "restart": str(child.options.restart)} for child in children]
-        config = {"children": told, "policy": msgspec.to_builtins(policy or Policy())}
-        group = [
-            msgspec.structs.replace(child, options=msgspec.structs.replace(child.options, supervisor=name))
-            for child in children
-        ]
-        return [cls.named(name, Options(attempts=1), **config), *group]
+        policy = policy or Policy()
+        told, below = [], []
+        for child in children:
+            head, *rest = [child] if isinstance(child, Definition) else child
+            groups = {one.options.supervisor for one in rest}
+            members = tuple(one.name for one in rest if one.name not in groups)
+            told.append(Child(head.name, head.options.restart, members))
+            below += [_under(name, head, group=bool(rest)), *rest]
+        config = {"children": msgspec.to_builtins(told), "policy": msgspec.to_builtins(policy)}
+        options = Options(attempts=1, restart=restart, idle=policy.period + IDLE)
+        return [cls.named(name, options, **config), *below]
 
     async def receive(self, message: Ended, ctx: Context) -> Directive:
         """Decide for a child that ended, command the others, and answer for the child itself."""
@@ -67,26 +90,60 @@ class Supervisor(Actor):
         match decision:
             case RestartChildren(names, delay):
                 self._restarts = [m for m in self._restarts if m > now - self._policy.period] + [now]
-                others = [name for name in names if name != message.child]
-                await self._restart(others, ctx)
+                await self._restart([name for name in names if name != message.child], ctx)
                 return Directive(restart=True, delay=delay)
             case Forget():
                 return Directive(restart=False, reason="its restart type says so")
             case Escalate(reason):
-                await self._give_up(message.child, ctx)
-                await ctx.emit("escalated", reason=reason, child=message.child)
-                return Directive(restart=False, reason=reason)
+                return await self._escalate(message.child, reason, ctx)
 
     async def _restart(self, names: list[str], ctx: Context) -> None:
         """Stop in reverse order, start in order; the owners wait for what is in hand."""
-        for name in reversed(names):
+        chosen = agents(self._children, names)
+        for name in reversed(chosen):
             await ctx.command(name, "stop")
-        for name in names:
+        for name in chosen:
             await ctx.command(name, "restart")
 
-    async def _give_up(self, failed: str, ctx: Context) -> None:
-        others = [child.name for child in reversed(self._children) if child.name != failed]
-        await asyncio.gather(*(ctx.command(name, "stop") for name in others))
+    async def _escalate(self, ended: str, reason: str, ctx: Context) -> Directive:
+        """Give up, unless the supervisor above has the whole group begin anew."""
+        directive = await self._ask_above(reason, ctx)
+        others = [child.name for child in self._children if child.name != ended]
+        if directive.restart:
+            self._restarts = []
+            await self._restart(others, ctx)
+        else:
+            stopped = reversed(agents(self._children, others))
+            await asyncio.gather(*(ctx.command(name, "stop") for name in stopped))
+        await ctx.emit(
+            "escalated", reason=reason, child=ended, to=self._supervisor, restarted=directive.restart
+        )
+        return directive
+
+    async def _ask_above(self, reason: str, ctx: Context) -> Directive:
+        """What the supervisor above says of this group; where there is none, or no answer, it gives up."""
+        if not self._supervisor:
+            return Directive(restart=False, reason=reason)
+        left = ASK_TIMEOUT if ctx.remaining is None else ctx.remaining
+        ended = Ended(child=ctx.agent, error=reason)
+        try:
+            result = await ctx.ask(self._supervisor, ended, timeout=left * (1 - RESERVE))
+            return _read(self._supervisor, result)
+        except ActoriumError as error:
+            return Directive(restart=False, reason=f"{reason}; {error}")
+
+
+def _under(name: str, child: Definition, *, group: bool) -> Definition:
+    """A definition as a child of a supervisor; one that is a supervisor itself knows whom to ask."""
+    if child.options.supervisor:
+        raise ConfigError(
+            f"agent {child.name!r} belongs to group {child.options.supervisor!r} already: "
+            "hand over the list that Supervisor.of returned as it is",
+            agent=child.name,
+        )
+    options = msgspec.structs.replace(child.options, supervisor=name)
+    above = {"supervisor": name} if group else {}
+    return msgspec.structs.replace(child, options=options, config=child.config | above)
 
 
 async def ask_supervisor(courier: Courier, definition: Definition, ended: Ended) -> Directive:
@@ -94,9 +151,16 @@ async def ask_supervisor(courier: Courier, definition: Definition, ended: Ended)
     envelope = Envelope(task_id=f"{definition.name}-ended", deadline=time.monotonic() + ASK_TIMEOUT)
     name = definition.options.supervisor
     try:
-        result = await courier.ask(name, to_task(ended), envelope)
-        if result.failure is not None:
-            raise HandlerFailed(f"supervisor {name!r} failed: {result.error}")
+        return _read(name, await courier.ask(name, to_task(ended), envelope))
+    except ConfigError as error:
+        raise HandlerFailed(f"{name!r} is no supervisor: {error}") from error
+
+
+def _read(name: str, result: Result) -> Directive:
+    """What a supervisor answered."""
+    if result.failure is not None:
+        raise HandlerFailed(f"supervisor {name!r} failed: {result.error}")
+    try:
         return msgspec.convert(result.data, Directive)
-    except (ConfigError, msgspec.ValidationError) as error:
+    except msgspec.ValidationError as error:
         raise HandlerFailed(f"{name!r} is no supervisor: {error}") from error

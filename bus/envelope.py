@@ -23,6 +23,9 @@ TRACEPARENT = "traceparent"
 VERSION = "Actorium-Version"
 BLOB = "Actorium-Blob"
 REASON = "Actorium-Reason"
+GRANT = "Actorium-Grant"  # what a delegated run may spend and do, JSON
+WAKES = "Actorium-Wakes"  # the agent whose run PARENT_RUN rests while the task is parked
+STATE = "Actorium-State"  # of an answer that is no result: `parked`
 OP = "Actorium-Op"  # on control subjects: what is asked, where it is not the agent itself
 
 WIRE_VERSION = "1"
@@ -31,6 +34,7 @@ MAX_DEADLINE = 366 * 86400.0  # seconds
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 _REPLY = re.compile(r"[^\s*>$.][^\s*>]{0,255}\Z")  # `$JS.API...` would make us somebody else's hand
 _INTERNAL = frozenset({"inp", "led", "ctl", "dlq"})
+_AGENT = re.compile(r"[a-z0-9_-]{1,63}\Z")
 _ID = re.compile(r"[A-Za-z0-9_.:/-]{1,128}\Z")
 
 
@@ -42,6 +46,9 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         deadline: Local monotonic seconds when the sender stops waiting; None: never.
         reply_to: A core subject that also gets the result of a durable task.
         blob: Content hash of the real body, where it was too large to travel (claim check).
+        grant: What a delegated run may spend and do, as its giver wrote it (JSON); it only ever narrows.
+        wakes: The agent whose run `parent_run` gave this task: it rests while the task waits for people, and
+            is woken at its end. Empty: whoever gave it keeps waiting.
     """
 
     task_id: str = ""
@@ -51,6 +58,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     reply_to: str = ""
     traceparent: str = ""
     blob: str = ""
+    grant: str = ""
+    wakes: str = ""
 
     def headers(self, now: float) -> dict[str, str]:
         """Headers for the wire; `now` is local monotonic seconds, what remains of the deadline travels."""
@@ -61,6 +70,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             (REPLY_TO, self.reply_to),
             (TRACEPARENT, self.traceparent),
             (BLOB, self.blob),
+            (GRANT, self.grant),
+            (WAKES, self.wakes),
         )
         found = {name: value for name, value in named if value}
         if self.deadline is not None:
@@ -94,6 +105,8 @@ def read_envelope(headers: Mapping[str, str] | None, now: float) -> Envelope:
         reply_to=_reply_to(headers.get(REPLY_TO, "")),
         traceparent=headers.get(TRACEPARENT, ""),
         blob=_blob(headers.get(BLOB, "")),
+        grant=headers.get(GRANT, ""),
+        wakes=_wakes(headers.get(WAKES, "")),
     )
 
 
@@ -113,6 +126,12 @@ def may_answer(subject: str) -> bool:
 def _reply_to(text: str) -> str:
     if text and not may_answer(text):
         raise BadMessage(f"header {REPLY_TO} {text[:40]!r} must be a plain subject that is none of ours")
+    return text
+
+
+def _wakes(text: str) -> str:
+    if text and _AGENT.match(text) is None:
+        raise BadMessage(f"header {WAKES} {text[:40]!r} must be an agent id")
     return text
 
 

@@ -22,6 +22,7 @@ DEAD_LETTERS = "DLQ"
 BROADCAST = "agents.broadcast"
 SYSTEM_EVENTS = "system.events"
 CHANGED = "ctl.changed"  # core: owners or sessions changed, look now
+ANSWERED = "ctl.approvals"  # core: somebody answered a question, its run may go on
 ORCHESTRATOR = "orchestrator.inbox"
 
 _TOKEN = re.compile(r"[a-z0-9_-]{1,63}\Z")

@@ -13,12 +13,26 @@ import time
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
+from ..actors.carrier import Carrier, Parked, Ports
 from ..actors.errors import BadTask, Cancelled, HandlerFailed, Reject
 from ..bus.errors import ActoriumError
 from .config import Settings
 from .courier import BusCourier
-from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
-from .namespace import connect
+from .frames import (
+    Begin,
+    Cancel,
+    Carry,
+    Done,
+    End,
+    Failed,
+    Frame,
+    Handle,
+    Rest,
+    Rested,
+    read_frame,
+    write_frame,
+)
+from .namespace import connect, ports_of
 
 FAREWELL = 0.2  # seconds to close connections; a loop that is blocked does not use them
 
@@ -31,7 +45,8 @@ async def serve(path: str, settings: Settings) -> None:
     names = await connect(settings, "agent process")
     courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
     try:
-        await AgentProcess(reader, writer, courier).run()
+        ports = ports_of(names, courier, settings)
+        await AgentProcess(reader, writer, ports).run()
     except* (asyncio.IncompleteReadError, ConnectionError):
         pass  # the owner is gone
     finally:
@@ -51,13 +66,13 @@ def _die_with(owner: int) -> None:
 class AgentProcess:
     """Answers the frames of the owner, one Handle at a time."""
 
-    def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, courier: BusCourier
-    ) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ports: Ports) -> None:
         self._reader = reader
         self._writer = writer
-        self._courier = courier
+        self._ports = ports
         self._behaviour: LocalBehaviour | None = None
+        self._carrier: Carrier | None = None
+        self._run = ""
         self._repeated = True  # an owner that goes away without a word: the next one makes the attempt again
 
     async def run(self) -> None:
@@ -69,8 +84,14 @@ class AgentProcess:
                     frame = await read_frame(self._reader)
                     if isinstance(frame, Cancel):
                         self._repeated = frame.repeated
+                        if self._carrier is not None and not frame.repeated:
+                            self._carrier.cancelling(self._run)
                         if handling is not None:
                             handling.cancel()
+                        continue
+                    if isinstance(frame, Rest):
+                        if self._carrier is not None:
+                            self._carrier.rest(frame.run)
                         continue
                     handling = tasks.create_task(self._answer(frame))
                     if isinstance(frame, End):
@@ -91,13 +112,20 @@ class AgentProcess:
             answer = Failed(HandlerFailed(text).failure())
         write_frame(self._writer, answer)
 
-    async def _do(self, frame: Frame) -> Done | Failed:
+    async def _do(self, frame: Frame) -> Done | Rested | Failed:
         match frame:
             case Begin(definition, state):
                 kind = find_kind(definition.kind)
-                self._behaviour = LocalBehaviour(definition, kind, self._courier)
-                await self._behaviour.start(state)
+                if issubclass(kind, Carrier):
+                    self._carrier = kind(definition, self._ports)
+                else:
+                    self._behaviour = LocalBehaviour(definition, kind, self._ports.courier)
+                    await self._behaviour.start(state)
                 return Done()
+            case Carry(order) if self._carrier is not None:
+                self._run = order.run
+                carried = await self._carrier.carry(order)
+                return Rested(carried) if isinstance(carried, Parked) else Done(carried)
             case Handle(task, envelope, task_id, attempt) if self._behaviour is not None:
                 self._repeated = True
                 outcome = await self._behaviour.handle(

@@ -13,14 +13,17 @@ from typing import ClassVar
 
 import msgspec
 
-from ..actors.actor import find_kind, state_type
-from ..actors.definition import Definition, Options
+from ..actors.actor import Actor, find_kind, state_type
+from ..actors.definition import Definition, Isolation, Options
 from ..actors.errors import UnknownKind
+from ..actors.fields import decode, isolated, nearest
 from ..actors.message import reader
+from ..actors.models.resolve import DEFAULTS, ModelSettings
+from ..actors.problem import Problem, refuse
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
 from ..bus.value import Json, JsonObject
-from .config import decode, nearest, read_toml
+from .config import load_settings, read_toml
 
 
 class App:
@@ -47,19 +50,36 @@ class App:
         if App.loading is not None:
             App.loading.append(self)
 
-    def check(self) -> None:
+    def check(self, models: ModelSettings | None = DEFAULTS) -> list[Problem]:
         """Find agents that cannot run before anything starts.
 
+        Args:
+            models: The settings of models; None: not known, so any provider may stand in them.
+
+        Returns:
+            What is worth a word, but keeps no agent from working.
+
         Raises:
-            ConfigError: A class that is not there, or declares a state or a message that cannot work.
+            ConfigError: Everything that cannot work, a line each: a class that is not there, or declares a
+                state or a message that cannot be; a tool, a model or a field of a thinking agent.
         """
+        found: list[Problem] = []
+        carried = False
         for definition in self.definitions:
             try:
                 kind = find_kind(definition.kind)
-            except UnknownKind as error:
-                raise ConfigError(f"agent {definition.name!r}: {error.message}") from error
-            state_type(kind)
-            reader(kind.receive)
+                if issubclass(kind, Actor):
+                    state_type(kind)
+                    reader(kind.receive)
+                else:
+                    carried = True
+            except (UnknownKind, ConfigError) as error:
+                found.append(Problem(agent=definition.name, says=error.message))
+        if carried:
+            from ..actors.runs.health import check_agents
+
+            found += check_agents(self.definitions, models)
+        return refuse(found)
 
     def run(self) -> None:
         """Start everything in one go and stay until Ctrl-C: an embedded NATS unless NATS_URL names one.
@@ -76,19 +96,22 @@ class App:
             raise ConfigError("this program has no file for workers to load: pass source=")
         if script:  # its classes go by the file's name: importing it again would run it again
             sys.modules.setdefault(Path(script).stem, sys.modules["__main__"])
-        self.check()
+        self.check(load_settings().models)
         run_program(self.definitions, source)
 
 
-def load_app(source: str) -> App:
+def load_app(source: str, models: ModelSettings | None = None) -> App:
     """Load a program: `app.py`, `app.py:name`, `package.module:name` or `agents.toml`.
+
+    Args:
+        models: As `App.check`.
 
     Raises:
         ConfigError: It is not there, does not load, or has no App; it says which and why.
         Exception: Whatever the program itself raises while it is loaded.
     """
     if source.endswith(".toml"):
-        return _from_toml(Path(source))
+        return _from_toml(Path(source), models)
     place, _, name = source.partition(":")
     if not place:
         raise ConfigError("which program? Name a Python file, a module or a TOML file", app=source)
@@ -103,7 +126,7 @@ def load_app(source: str) -> App:
         made, App.loading = App.loading, None
     app = _pick(vars(module), made or [], name, source)
     app.source = source
-    app.check()
+    app.check(models)
     return app
 
 
@@ -141,17 +164,19 @@ def _pick(names: JsonObject, made: list[App], name: str, source: str) -> App:
     return made[0]
 
 
-class _AgentTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[agent]]` of a TOML file: the same fields as in Python."""
+class _ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An `[[agent]]` with a class of the program's own: the same fields as `named` has."""
 
     name: str
     kind: str
     config: JsonObject = {}
     options: Options = Options()
+    isolation: Isolation | None = None
     description: str = ""
+    skills: tuple[str, ...] = ()
 
 
-def _from_toml(path: Path) -> App:
+def _from_toml(path: Path, models: ModelSettings | None) -> App:
     """An App from a TOML file: `[[agent]]` tables, and `[actorium]` for settings."""
     values = read_toml(path)
     unknown = [key for key in values if key not in ("agent", "actorium")]
@@ -162,18 +187,62 @@ def _from_toml(path: Path) -> App:
     tables = values.get("agent", [])
     if not isinstance(tables, list) or not tables:
         raise ConfigError(f"{path} has no [[agent]] table")
-    app = App(*[_definition(table, f"{path}: agent {n}") for n, table in enumerate(tables, 1)])
+    app = App(*[_definition(table, path, number) for number, table in enumerate(tables, 1)])
     app.source = str(path)
-    app.check()
+    app.check(models)
     return app
 
 
-def _definition(table: JsonObject, where: str) -> Definition:
-    told: _AgentTable = decode(table, _AgentTable, where)
-    return Definition(
-        name=agent_id(told.name),
-        kind=told.kind,
-        config=told.config,
-        options=told.options,
-        description=told.description,
-    )
+def _definition(table: Json, path: Path, number: int) -> Definition:
+    """One `[[agent]]`: of a class, or a thinking one, which `Agent` reads."""
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: agent {number} must be a table, no {type(table).__name__}")
+    name = table.get("name", number)
+    where = f"{path}: agent {name}"
+    match "kind" in table, "model" in table:
+        case True, True:
+            raise ConfigError(f"{where} has kind and model: it is of a class, or it thinks; leave one out")
+        case True, False:
+            return _acting(decode(table, _ActorTable, where), where)
+        case False, True:
+            return _thinking(table, path, where)
+        case _:
+            raise ConfigError(f"{where}: {_undecided(table)}")
+
+
+def _acting(told: _ActorTable, where: str) -> Definition:
+    try:
+        return Definition(
+            name=agent_id(told.name),
+            kind=told.kind,
+            config=told.config,
+            options=isolated(told.options, told.isolation),
+            description=told.description,
+            skills=told.skills,
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+
+
+def _thinking(table: JsonObject, path: Path, where: str) -> Definition:
+    from ..actors.runs.config import read_agent
+
+    if not isinstance(table.get("name"), str):
+        raise ConfigError(f"{where}: name is missing, or is no text")
+    try:
+        return read_agent(
+            table["name"], {key: told for key, told in table.items() if key != "name"}, path.parent
+        )
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
+def _undecided(table: JsonObject) -> str:
+    """What is said of an agent that is of no class and does not think: a mistyped name may be the reason."""
+    from ..actors.runs.config import AgentFields
+
+    known = {*_ActorTable.__struct_fields__, *AgentFields.__annotations__}
+    unknown = next((key for key in table if key not in known), None)
+    if unknown is not None:
+        return f"unknown key {unknown!r}{nearest(unknown, known)}"
+    return 'it needs model = "provider:model" to think with, or kind = "module:Class", the class it is of'

@@ -1,105 +1,39 @@
-"""The command line: `actorium`. Its commands stand in `cli_*.py`, one noun each.
+"""The command line as a process: `actorium`.
 
-Not responsible for what a command does. Invariants: nothing heavy is imported before a command runs; every
-error a user can make or meet is one line and an exit status, and never a traceback.
+Not responsible for its commands (`cli_commands.py`). Invariant: whenever Ctrl-C comes, from here on, it is
+answered in one line; so nothing is imported before it can be.
 """
 
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
-import click
-
-from ..bus.value import Json
-from .cli_agent import agent
-from .cli_answer import Answer, Exit
-from .cli_connection import as_json
-from .cli_dlq import dlq
-from .cli_doctor import doctor
-from .cli_ledger import ledger
-from .cli_program import dev, up
-from .cli_tap import tap
-from .cli_task import ask, task
-
-
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def actorium() -> None:
-    """Durable actors for autonomous agents over NATS.
-
-    Start with `actorium demo`, or with a program of your own and `actorium dev app.py`. Commands reach the
-    NATS at --nats, else at NATS_URL, else the embedded server that runs on this machine.
-
-    Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 denied or over budget, 5 timeout, 130
-    interrupted.
-    """
-
-
-@actorium.command(short_help="See it work: no key, no broker.")
-@click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
-@as_json  # the result on stdout is JSON in any case
-def demo(*, keep: bool) -> None:
-    """Start a NATS, workers and agents, give them a task, and show what happens."""
-    from .demo import main as show
-
-    raise click.exceptions.Exit(show(keep=keep))
-
-
-@actorium.command(short_help="Versions of actorium, Python and nats-py.")
-@as_json
-@click.pass_obj
-def version(answer: Answer) -> None:
-    """Versions of what runs."""
-    import platform
-    from importlib.metadata import version as installed
-
-    told = {name: installed(name) for name in ("actorium", "nats-py", "msgspec", "uvloop")}
-    told["python"] = platform.python_version()
-    answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
-
-
-for each in (dev, up, agent, task, ask, tap, dlq, ledger, doctor):
-    actorium.add_command(each)
+INTERRUPTED = 130  # exit status, as shells have it
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line and end the process with the status of the command."""
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Run one command; its exit status."""
-    answer = Answer(as_json="--json" in arguments)
     try:
-        ended: Json = actorium.main(list(arguments), "actorium", standalone_mode=False, obj=answer)
-        return int(ended or Exit.OK)
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
-        return Exit.USAGE
-    except click.ClickException as error:
-        return answer.misused(_guided(error))
-    except (KeyboardInterrupt, click.Abort):
+        from .cli_commands import run
+
+        status = run(sys.argv[1:] if argv is None else argv)
+    except KeyboardInterrupt:
         sys.stderr.write("interrupted\n")
-        return Exit.INTERRUPTED
-    except Exception as error:
-        from ..bus.errors import ActoriumError
-
-        first = _first(error)
-        if not isinstance(first, ActoriumError):
-            raise
-        return answer.failed(first)
+        status = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is the interpreter's own end
+    if status == INTERRUPTED:
+        _end_now()
+    sys.exit(status)
 
 
-def _first(error: BaseException) -> BaseException:
-    """The error that a task group was ended by."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _guided(error: click.ClickException) -> str:
-    """The mistake in one line, with the command whose help tells more."""
-    message = " ".join(error.format_message().split())
-    context = getattr(error, "ctx", None)
-    return f"{message} ({context.command_path} --help)" if context else message
+def _end_now() -> None:
+    """End by a status: where Ctrl-C met an `exec`, Python itself would end by the signal, though handled."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(INTERRUPTED)
 
 
 if __name__ == "__main__":

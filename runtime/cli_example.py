@@ -16,16 +16,19 @@ def example(definition: "Definition") -> str:
     """The text of a task: plain words, or JSON where the agent's `receive` takes a typed message."""
     import msgspec
 
-    from ..actors.actor import find_kind
+    from ..actors.actor import Actor, find_kind
     from ..actors.message import resolve
     from ..bus.task import Task
 
-    receive = find_kind(definition.kind).receive
+    kind = find_kind(definition.kind)
+    if not issubclass(kind, Actor):
+        return "hello"  # runs take plain words
+    receive = kind.receive
     first = list(inspect.signature(receive).parameters.values())[1]
     wanted = resolve(first.annotation, receive.__module__)
-    for kind in get_args(wanted) or (wanted,):
-        if isinstance(kind, type) and issubclass(kind, msgspec.Struct) and kind is not Task:
-            needed = [field for field in msgspec.structs.fields(kind) if field.required]
+    for part in get_args(wanted) or (wanted,):
+        if isinstance(part, type) and issubclass(part, msgspec.Struct) and part is not Task:
+            needed = [field for field in msgspec.structs.fields(part) if field.required]
             spec = {field.encode_name: _VALUES.get(field.type) for field in needed}
-            return json.dumps({"action": kind.__name__, "spec": spec})
+            return json.dumps({"action": part.__name__, "spec": spec})
     return "hello"

@@ -55,6 +55,7 @@ def dev(answer: Answer, source: str, config: str | None, **flags: Json) -> None:
     """Run the agents of APP (app.py, module:name or a TOML file) and a NATS of their own.
 
     NATS_URL or --nats names another one. Ctrl-C drains: what is in hand is finished, the rest stays stored.
+    It ends 0 then, and 130 where Ctrl-C cut its start, or a second one the wait for what was in hand.
     """
     _serve(answer, source or DEFAULT, config, flags, embed=True)
 
@@ -71,10 +72,8 @@ def up(answer: Answer, source: str, config: str | None, **flags: Json) -> None:
 
 
 def _serve(answer: Answer, source: str, config: str | None, flags: JsonObject, *, embed: bool) -> None:
-    import asyncio
-
     from ..bus.errors import ConfigError
-    from .dev import serve
+    from .dev import run
     from .telemetry import set_up_logs
 
     settings = _settings(answer, source, config, flags)
@@ -83,11 +82,11 @@ def _serve(answer: Answer, source: str, config: str | None, flags: JsonObject, *
     set_up_logs(settings)
     definitions = _load(source).definitions if source else ()
 
-    def started(used: "Settings", supervisor: "NodeSupervisor") -> None:
+    async def started(used: "Settings", supervisor: "NodeSupervisor") -> None:
         with suppress(click.exceptions.Exit):  # nobody reads it any more; the agents run all the same
             _tell(answer, definitions, used, supervisor, embedded=not settings.nats.url)
 
-    asyncio.run(serve(definitions, source, settings, embed=embed, started=started))
+    run(definitions, source, settings, embed=embed, started=started)
 
 
 def _settings(answer: Answer, source: str, config: str | None, flags: JsonObject) -> "Settings":
@@ -172,7 +171,8 @@ def _told(
     more = [f"  and {len(definitions) - SHOWN} more: actorium agent ls"] if len(definitions) > SHOWN else []
     following = _next(definitions[0]) if definitions else ["  actorium agent spawn NAME module:Class"]
     agents = ["agents", columns(rows)] if rows else ["agents   none of its own"]
-    return "\n".join([columns(head), *agents, *more, "next", *following, "Ctrl-C drains and ends it"])
+    end = "Ctrl-C drains and ends it; a second one does not wait for what is in hand"
+    return "\n".join([columns(head), *agents, *more, "next", *following, end])
 
 
 def _next(definition: "Definition") -> list[str]:

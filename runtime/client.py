@@ -18,6 +18,7 @@ import msgspec
 
 from ..actors.definition import Definition
 from ..actors.message import to_task
+from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.codec import read_event
 from ..bus.dead_letters import DeadLetters
@@ -101,9 +102,9 @@ class Handle:
                 live.put_nowait(event)
         return events
 
-    async def cancel(self) -> bool:
-        """Cancel it, and everything it delegated; False where it has ended."""
-        return await self._courier.cancel(self.agent, self.id)
+    async def cancel(self, reason: str = "") -> Receipt:
+        """Cancel it, and everything it delegated; the receipt is false where it has ended."""
+        return await self._courier.cancel(self.agent, self.id, reason)
 
 
 class Client:
@@ -209,9 +210,15 @@ class Client:
         await self.courier.tell(agent, to_task(message), sent)
         return Handle(agent, envelope.task_id, self.names.bus, self.courier, waiter)
 
-    async def cancel(self, agent: str, task_id: str) -> bool:
-        """Cancel a task and everything it delegated; False where its agent does not have it."""
-        return await self.courier.cancel(agent, task_id)
+    async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
+        """Cancel a task and everything it delegated, with a receipt for each.
+
+        The receipt is false where the agent does not have the task: it ended, or it never was stored.
+
+        Raises:
+            NoOwner, DeadlineExceeded: Nobody answered: cancel it again.
+        """
+        return await self.courier.cancel(agent, task_id, reason)
 
     async def spawn(self, definition: Definition) -> None:
         """Define an agent; it comes alive with its first message, on whichever worker owns it."""

@@ -1,26 +1,34 @@
 """Settings: what an operator can turn, typed, from one TOML file, the environment and flags, in that order.
 
 Unknown keys are refused with the nearest known name, before anything starts. Environment: `NATS_URL`, and
-`ACTORIUM_<KEY>` or `ACTORIUM_<TABLE>__<KEY>` for everything else. Invariant: a Settings value is complete and
-valid; nothing reads the environment after it was made.
+`ACTORIUM_<KEY>` or `ACTORIUM_<TABLE>__<KEY>` for everything else, or `ACTORIUM_<TABLE>` with a JSON object.
+Invariant: a Settings value is complete and valid; no setting is read from the environment after it was made.
+Keys of models are no settings, unless they are written here: adapters read the variables that providers name.
 """
 
-import difflib
 import os
 import re
 import socket
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import get_type_hints
+from typing import TypeAlias
 
 import msgspec
 
+from ..actors.fields import decode, nearest
+from ..actors.models.prices import Price
+from ..actors.models.resolve import ModelSettings
 from ..bus.errors import ConfigError
 from ..bus.subjects import PARTITIONS
 from ..bus.value import Json, JsonObject
 
+__all__ = ["NatsSettings", "Settings", "load_settings", "nearest", "read_toml"]
+
 PREFIX = "ACTORIUM_"
+RESERVED = frozenset({"ACTORIUM_NATS_SERVER", "ACTORIUM_TEST_NATS"})
+TABLES = frozenset({"nats", "models", "prices"})
+Names: TypeAlias = tuple[str, ...]
 
 
 class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -39,13 +47,15 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     replicas: int = 1
 
     def __repr__(self) -> str:
-        return f"NatsSettings(url={self.url!r}, ...)"
+        return f"NatsSettings(url={re.sub('(?<=//)[^/@]*@', '***@', self.url)!r}, ...)"
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Everything about a node. Durations are seconds.
 
     Attributes:
+        models: Providers of language models: addresses, keys, and those that are not known by themselves.
+        prices: What tokens cost, by `provider:model`; `*` stands for anything, the first that fits wins.
         node: This machine's name among the others.
         workers: Worker processes; 0: one per core.
         lease: Time after which a silent worker's partitions go to others; 0: 6, or 20 on a cluster.
@@ -59,6 +69,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """
 
     nats: NatsSettings = NatsSettings()
+    models: ModelSettings = ModelSettings()
+    prices: dict[str, Price] = {}
     node: str = ""
     workers: int = 0
     lease: float = 0.0
@@ -80,6 +92,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             raise ValueError("block_limit must be above 0 and drain 0 or more seconds")
         if self.log_level not in ("debug", "info", "warning", "error"):
             raise ValueError("log_level must be debug, info, warning or error")
+        for model, price in self.prices.items():
+            _check_price(model, price)
 
     @property
     def node_name(self) -> str:
@@ -117,11 +131,11 @@ def load_settings(
         ConfigError: The file does not read, a key is unknown or a value does not fit; it names which.
     """
     merged: JsonObject = _from_file(path) if path else {}
-    for key, value in _from_environment(environment).items():
-        _put(merged, key, value)
+    for names, value in _from_environment(environment):
+        _put(merged, names, value)
     for key, value in (flags or {}).items():
         if value is not None:
-            _put(merged, key, value)
+            _put(merged, key.split("."), value)
     settings: Settings = decode(merged, Settings, str(path or "settings"))
     return settings
 
@@ -136,36 +150,11 @@ def read_toml(path: Path) -> JsonObject:
         raise ConfigError(f"{path} is no TOML: {error}", file=str(path)) from error
 
 
-def decode(values: Mapping[str, Json], shape: type[Json], where: str) -> Json:
-    """Values as a Struct; the error of a mistyped key names the nearest known one.
-
-    Raises:
-        ConfigError: A key is unknown or a value does not fit.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigError(f"{where} must be a table, not {values!r}")
-    _refuse_unknown(values, shape, where, "")
-    try:
-        return msgspec.convert(values, shape, strict=False)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"{where}: {error}") from error
-
-
-def nearest(name: str, known: list[str]) -> str:
-    """A hint for a mistyped name: ", did you mean 'x'?" or what there is."""
-    close = difflib.get_close_matches(name, known, 1, 0.5)
-    return f", did you mean {close[0]!r}?" if close else f"; known are {', '.join(sorted(known)) or 'none'}"
-
-
-def _refuse_unknown(values: Mapping[str, Json], shape: type[Json], where: str, prefix: str) -> None:
-    hints = get_type_hints(shape)
-    known = [field.name for field in msgspec.structs.fields(shape)]
-    for key, value in values.items():
-        if key not in known:
-            raise ConfigError(f"{where}: unknown key {prefix + key!r}{nearest(key, known)}", key=prefix + key)
-        inner = hints[key]
-        if isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, msgspec.Struct):
-            _refuse_unknown(value, inner, where, f"{prefix}{key}.")
+def _check_price(model: str, price: Price) -> None:
+    if ":" not in model and "*" not in model:
+        raise ValueError(f"prices: {model!r} is no model: write provider:model, such as openai:gpt-5.1")
+    if min(price.input, price.output, price.cache_read or 0.0, price.cache_write or 0.0) < 0:
+        raise ValueError(f"prices: {model!r} must cost 0 or more")
 
 
 def _from_file(path: Path) -> JsonObject:
@@ -173,24 +162,45 @@ def _from_file(path: Path) -> JsonObject:
     alone = {key: value for key, value in values.items() if key != "agent"}
     table: Json = values.get("actorium", {} if "agent" in values else alone)
     if not isinstance(table, dict):
-        raise ConfigError(f"{path}: actorium must be a table, not {table!r}")
+        raise ConfigError(f"{path}: actorium must be a table, no {type(table).__name__}")
     return table
 
 
-def _from_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    found = {"nats.url": environment["NATS_URL"]} if environment.get("NATS_URL") else {}
-    reserved = {"ACTORIUM_NATS_SERVER", "ACTORIUM_TEST_NATS"}
-    for name, value in environment.items():
-        if name.startswith(PREFIX) and name not in reserved:
-            found[name.removeprefix(PREFIX).lower().replace("__", ".")] = value
-    return found
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[Names, object]]:
+    """What variables say, by the path of the setting; whole tables first, so that single values win."""
+    if environment.get("NATS_URL"):
+        yield ("nats", "url"), environment["NATS_URL"]
+    for name, value in sorted(environment.items(), key=lambda variable: variable[0].count("__")):
+        if not name.startswith(PREFIX) or name in RESERVED:
+            continue
+        names = tuple(name.removeprefix(PREFIX).lower().split("__"))
+        if names[0] in TABLES and value.lstrip().startswith("{"):
+            yield from _leaves(names, _object(name, value))
+        else:
+            yield names, value
 
 
-def _put(values: JsonObject, key: str, value: object) -> None:
-    *tables, last = key.split(".")
+def _object(name: str, value: str) -> JsonObject:
+    try:
+        return msgspec.json.decode(value, type=JsonObject)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ConfigError(f"{name} is no JSON object: {error}", key=name) from error
+
+
+def _leaves(names: Names, value: object) -> Iterator[tuple[Names, object]]:
+    """The single values of a table, so that those beside them stay."""
+    if not isinstance(value, dict):
+        yield names, value
+        return
+    for name, inner in value.items():
+        yield from _leaves((*names, str(name)), inner)
+
+
+def _put(values: JsonObject, names: Sequence[str], value: object) -> None:
+    *tables, last = names
     for depth, table in enumerate(tables, 1):
         values = values.setdefault(table, {})
         if not isinstance(values, dict):
-            above = ".".join(tables[:depth])
+            above, key = ".".join(tables[:depth]), ".".join(names)
             raise ConfigError(f"{above} is a value, no table: {key} cannot be set", key=key)
     values[last] = value

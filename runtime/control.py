@@ -1,23 +1,28 @@
 """ControlDesk: what the owner of an agent answers on its control subject.
 
-`status`, `cancel`, `stop`, `start`, `restart`, `reload` and `result` stand in the `Actorium-Op` header;
-without one it is an ask. Invariant: every request with a reply subject is answered, also with an error.
+`status`, `cancel`, `stop`, `start`, `restart`, `reload`, `result` and `run.<verb>` stand in the `Actorium-Op`
+header; without one it is an ask. Invariant: every request with a reply subject is answered, also with an
+error.
 """
 
 import msgspec
 
+from ..actors.carriage import Carriage
+from ..actors.errors import BadTask
 from ..bus import subjects
-from ..bus.envelope import OP, TASK_ID, may_answer
+from ..bus.envelope import OP, STATE, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage
 from ..bus.port import Bus, Message
 from ..bus.value import JsonObject
 from .partition import PartitionHost, describe
-from .post import PostOffice
+from .post import PARKED, PostOffice
 from .registry import Registry
 
 
 class _Which(msgspec.Struct, frozen=True):
     task_id: str = ""
+    reason: str = ""
+    told: JsonObject = {}
 
 
 class ControlDesk:
@@ -59,11 +64,14 @@ class ControlDesk:
             await self._bus.publish(message.reply, msgspec.json.encode(answer))
 
     async def _act(self, host: PartitionHost, key: tuple[str, str], verb: str, payload: bytes) -> JsonObject:
+        if verb == "cancel":
+            which = _which(payload)
+            receipt: JsonObject = msgspec.to_builtins(await host.call_off(key, which.task_id, which.reason))
+            return receipt
+        if verb.startswith("run."):
+            return await self._on_run(host, key, verb.removeprefix("run."), _which(payload))
         actor = host.live.get(key)
         match verb:
-            case "cancel":
-                task_id = _which(payload)
-                return {"cancelled": host.cancel(key, task_id)}
             case "stop":
                 if actor is not None:
                     await actor.halt()
@@ -80,10 +88,23 @@ class ControlDesk:
                 raise BadMessage(f"control verb {verb!r} is not known here")
         return describe(host.live.get(key), await self._registry.find(*key))
 
+    async def _on_run(
+        self, host: PartitionHost, key: tuple[str, str], verb: str, which: _Which
+    ) -> JsonObject:
+        actor = await host.alive(key)
+        if not isinstance(actor, Carriage):
+            raise BadTask(f"agent {key[1]!r} has no runs")
+        if verb == "wake":
+            return {"woken": actor.rouse(which.task_id)}
+        return await actor.command(which.task_id, verb, which.told)
+
     async def _result(self, host: PartitionHost, key: tuple[str, str], message: Message) -> None:
         """The result of a task the actor finished; an empty answer while there is none."""
-        task_id = _which(message.payload)
+        task_id = _which(message.payload).task_id
         actor = host.live.get(key)
+        if isinstance(actor, Carriage) and actor.is_parked(task_id):
+            await self._bus.publish(message.reply, b"", {TASK_ID: task_id, STATE: PARKED})
+            return
         found = await actor.search(task_id) if actor is not None else None
         if actor is None:
             host.wake(key)  # it reads its ledger; whoever asks again finds it
@@ -93,8 +114,8 @@ class ControlDesk:
             await self._bus.publish(message.reply, b"{}")
 
 
-def _which(payload: bytes) -> str:
+def _which(payload: bytes) -> _Which:
     try:
-        return msgspec.json.decode(payload, type=_Which).task_id
+        return msgspec.json.decode(payload, type=_Which)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"the request must be JSON with a task_id: {error}") from error

@@ -18,11 +18,12 @@ from weakref import WeakValueDictionary
 import msgspec
 
 from ..actors.definition import Definition
-from ..actors.errors import ActorStopped, BadTask, UnknownAgent, UnknownKind
+from ..actors.errors import ActorStopped, BadTask, Paused, UnknownAgent, UnknownKind
+from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.claim import check_in, check_out
 from ..bus.codec import encode, read_result
-from ..bus.envelope import BLOB, OP, TASK_ID, Envelope
+from ..bus.envelope import BLOB, OP, STATE, TASK_ID, Envelope
 from ..bus.errors import BusLost, DeadlineExceeded, Failure, MailboxFull, NoOwner, from_failure
 from ..bus.port import Bus, Message, Subscription
 from ..bus.task import Event, Result, Task
@@ -30,7 +31,9 @@ from ..bus.value import JsonObject
 from ..storage.port import Blobs
 from .registry import Registry
 
+CANCEL_TIMEOUT = 30.0  # seconds: it reaches every descendant before it is answered
 CONTROL_TIMEOUT = 3.0  # seconds for one control call; callers with time left try again
+DELTA = "delta"  # the kind of event that is only for whoever listens now
 LOOK_AGAIN = 2.0  # seconds of silence after which the owner is asked for a result
 NOT_RUN = frozenset(
     {
@@ -108,13 +111,18 @@ class BusCourier:
             clock=self._clock,
         )
 
-    async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
-        """Store a task. Delivery: effectively once by `envelope.task_id`. Raises as `Bus.store`."""
+    async def tell(self, agent: str, task: Task, envelope: Envelope) -> bool:
+        """Store a task. Delivery: effectively once by `envelope.task_id`. Raises as `Bus.store`.
+
+        Returns:
+            Whether it was stored before.
+        """
         payload, blob = await check_in(self._blobs, encode(task))
         headers = msgspec.structs.replace(envelope, blob=blob).headers(self._clock())
         subject = subjects.inbox(self._part(agent), self._tenant, agent)
         # the stream knows ids of all agents; the same task id told to two of them is two tasks
-        await self._bus.store(subject, payload, headers, msg_id=f"{self._tenant}.{agent}:{envelope.task_id}")
+        msg_id = f"{self._tenant}.{agent}:{envelope.task_id}"
+        return (await self._bus.store(subject, payload, headers, msg_id=msg_id)).duplicate
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Ask and wait until the deadline.
@@ -140,7 +148,8 @@ class BusCourier:
         if self._local is not None:
             host = self._local(self._part(agent))
             if host is not None:
-                return await self._short_cut(host, agent, task, envelope)
+                here = msgspec.structs.replace(envelope, reply_to="") if envelope.reply_to else envelope
+                return await self._short_cut(host, agent, task, here)
         payload, blob = await check_in(self._blobs, encode(task))
         sent = msgspec.structs.replace(envelope, blob=blob) if blob else envelope
         reply = await self._until(agent, payload, sent.headers, envelope.deadline)
@@ -152,13 +161,18 @@ class BusCourier:
         Raises:
             MailboxFull: Not stored.
             DeadlineExceeded: No result in time; the task was cancelled.
+            Paused: It waits for people, and the envelope says who may rest meanwhile.
         """
         waiter, sent = await self.expect(envelope)
         parent = envelope.parent_run
         self._delegating[parent] += 1
         try:
-            await self.tell(agent, task, sent)
-            return await self.outcome(agent, envelope.task_id, waiter, envelope.deadline)
+            known = await self.tell(agent, task, sent)
+            rests = bool(envelope.wakes)
+            found = await self._look(agent, envelope.task_id, rests=rests) if known else None
+            if found is not None:
+                return found
+            return await self.outcome(agent, envelope.task_id, waiter, envelope.deadline, rests=rests)
         except DeadlineExceeded:
             with suppress(BusLost, NoOwner, DeadlineExceeded):
                 await self.cancel(agent, envelope.task_id)
@@ -183,12 +197,22 @@ class BusCourier:
         return waiter, msgspec.structs.replace(envelope, reply_to=f"{self._inbox}.{number}")
 
     async def outcome(
-        self, agent: str, task_id: str, waiter: "asyncio.Future[Message]", deadline: float | None
+        self,
+        agent: str,
+        task_id: str,
+        waiter: "asyncio.Future[Message]",
+        deadline: float | None,
+        *,
+        rests: bool = False,
     ) -> Result:
         """Wait for a result, asking the owner for it when it is quiet for long.
 
+        Args:
+            rests: Whether to stop waiting while the task waits for people.
+
         Raises:
             DeadlineExceeded: None came in time; the task may still run.
+            Paused: It waits for people, and `rests`.
         """
         while True:
             left = LOOK_AGAIN if deadline is None else min(LOOK_AGAIN, deadline - self._clock())
@@ -197,14 +221,36 @@ class BusCourier:
                 return await self._result(waiter.result())
             if deadline is not None and self._clock() >= deadline:
                 raise DeadlineExceeded(f"no result of task {task_id} from {agent!r} in time", agent=agent)
-            found = await self._look(agent, task_id)
+            found = await self._look(agent, task_id, rests=rests)
             if found is not None:
                 return found
 
-    async def cancel(self, agent: str, task_id: str) -> bool:
-        """Cancel a task; False where its agent does not have it (finished, or never stored)."""
-        reply = await self._control(agent, "cancel", msgspec.json.encode({"task_id": task_id}))
-        return bool(msgspec.json.decode(reply.payload).get("cancelled"))
+    async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
+        """Cancel a task and everything it delegated; false where its agent does not have it (any more).
+
+        Raises:
+            NoOwner, DeadlineExceeded: Nobody answered; cancel it again.
+        """
+        told = msgspec.json.encode({"task_id": task_id, "reason": reason})
+        reply = await self._control(agent, "cancel", told, timeout=CANCEL_TIMEOUT)
+        answer: JsonObject = msgspec.json.decode(reply.payload)
+        if "failure" in answer:
+            raise from_failure(msgspec.convert(answer["failure"], Failure))
+        return msgspec.convert(answer, Receipt)
+
+    async def on_run(self, agent: str, task_id: str, verb: str, told: JsonObject) -> JsonObject:
+        """Ask the owner of a run for something: `wake`, and what its carrier knows beside.
+
+        Raises:
+            BadTask: Its carrier does not know the verb.
+            NoOwner, DeadlineExceeded: Nobody answered.
+        """
+        body = msgspec.json.encode({"task_id": task_id, "told": told})
+        reply = await self._control(agent, f"run.{verb}", body)
+        answer: JsonObject = msgspec.json.decode(reply.payload)
+        if "failure" in answer:
+            raise from_failure(msgspec.convert(answer["failure"], Failure))
+        return answer
 
     async def spawn(self, definition: Definition) -> None:
         """Define an agent, or change its definition; a live one is restarted, a stopped one started."""
@@ -228,9 +274,14 @@ class BusCourier:
         return answer
 
     async def emit(self, agent: str, kind: str, task_id: str, data: JsonObject) -> None:
-        """Publish an event of an agent. Delivery: at most once."""
+        """Publish an event of an agent. Delivery: at most once.
+
+        A model's words while it says them (`delta`) go to `agents.<id>.stream`, which no stream keeps: the
+        whole answer is in the ledger.
+        """
         event = Event(kind=kind, agent=agent, task=task_id, at_ms=int(time.time() * 1000), data=data)
-        await self._bus.publish(subjects.public(self._tenant, agent, "events"), encode(event))
+        leaf = "stream" if kind == DELTA else "events"
+        await self._bus.publish(subjects.public(self._tenant, agent, leaf), encode(event))
 
     async def close(self) -> None:
         """Stop waiting for answers."""
@@ -288,17 +339,22 @@ class BusCourier:
         deadline = self._clock() + timeout
         return await self._until(agent, payload, lambda _: {OP: verb}, deadline)
 
-    async def _look(self, agent: str, task_id: str) -> Result | None:
+    async def _look(self, agent: str, task_id: str, *, rests: bool) -> Result | None:
         """The result of a task as its owner remembers it; None while it has none or nobody owns it."""
+        reply = None
         with suppress(NoOwner, DeadlineExceeded, BusLost):
             query = msgspec.json.encode({"task_id": task_id})
             reply = await self._control(agent, "result", query, timeout=CONTROL_TIMEOUT)
-            if (reply.headers or {}).get(TASK_ID) == task_id:
-                return await self._result(reply)
-        return None
+        headers = reply.headers or {} if reply else {}
+        if reply is None or headers.get(TASK_ID) != task_id or (STATE in headers and not rests):
+            return None
+        return await self._result(reply)
 
     async def _result(self, reply: Message) -> Result:
-        blob = (reply.headers or {}).get(BLOB, "")
+        headers = reply.headers or {}
+        if STATE in headers:
+            raise Paused(f"task {headers.get(TASK_ID, '')} waits", state=headers[STATE])
+        blob = headers.get(BLOB, "")
         return read_result(await check_out(self._blobs, reply.payload, blob))
 
     def _checked(self, result: Result) -> Result:

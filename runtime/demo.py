@@ -6,7 +6,6 @@ Prints progress on stderr and the result on stdout; needs no terminal, no key an
 import asyncio
 import pydoc_data.topics
 import secrets
-import signal
 import sys
 import time
 from pathlib import Path
@@ -22,12 +21,11 @@ from .app import load_app
 from .client import Client
 from .config import Settings, load_settings
 from .demo_agents import app
-from .embedded import with_server
+from .dev import run
 from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 
 TIMEOUT = 50.0  # seconds
-INTERRUPTED = 130  # exit status, as shells have it
 AGENT = "librarian"
 NEXT = """\
 Try next, while it stays up (./run demo --keep):
@@ -41,47 +39,36 @@ Write your own: examples/counter.py, then actorium dev examples/counter.py
 
 
 def main(*, keep: bool = False, path: str = "") -> int:
-    """Run the demo; `keep` stays up until Ctrl-C. Returns the exit status."""
+    """Run the demo; `keep` stays up until Ctrl-C.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C came before the result.
+    """
+    begun = time.monotonic()
     settings = msgspec.structs.replace(load_settings(), log_level="warning")
     set_up_logs(settings)
-    text = Path(path) if path else Path(pydoc_data.topics.__file__)
-    return asyncio.run(_run(settings, text.resolve(), keep=keep))
-
-
-async def _run(settings: Settings, text: Path, *, keep: bool) -> int:
-    begun = time.monotonic()
-    settings, server = await with_server(settings)
-    _say(f"NATS        {settings.nats.url} ({'embedded' if server else 'yours'})")
+    text = (Path(path) if path else Path(pydoc_data.topics.__file__)).resolve()
     load_app(app.source)
-    supervisor = NodeSupervisor(app.definitions, app.source, settings)
-    interrupted = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, interrupted.set)
-    result: Result | None = None
-    try:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(supervisor.run())
-            showing = tasks.create_task(_watch(supervisor, settings, text, begun))
-            waiting = tasks.create_task(interrupted.wait())
-            await asyncio.wait([showing, waiting], return_when=asyncio.FIRST_COMPLETED)
-            if showing.done():
-                result = showing.result()
-                if keep:
-                    _say("staying up; Ctrl-C ends it")
-                    await waiting
-            showing.cancel()
-            waiting.cancel()
+    results: list[Result] = []
+
+    async def show(used: Settings, supervisor: NodeSupervisor) -> None:
+        _say(f"NATS        {used.nats.url} ({'yours' if settings.nats.url else 'embedded'})")
+        results.append(await _watch(supervisor, used, text, begun))
+        if keep:
+            _say("staying up; Ctrl-C ends it")
+        else:
             supervisor.stop()
-    finally:
-        if server is not None:
-            await server.stop()
-    if result is None:
-        return INTERRUPTED
-    return 0 if result.error is None else 1
+
+    run(app.definitions, app.source, settings, embed=True, started=show)
+    if not results:
+        raise KeyboardInterrupt
+    return 0 if results[0].error is None else 1
 
 
 async def _watch(supervisor: NodeSupervisor, settings: Settings, text: Path, begun: float) -> Result:
-    await supervisor.ready.wait()
     _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
     async with Client(settings=settings) as client:
         result = await _show(client.names.bus, text)

@@ -1,16 +1,51 @@
-"""dev and up: an app on this machine, with or without a server of its own, until it is told to stop."""
+"""dev and up: an app on this machine, with or without a server of its own, until it is told to stop.
+
+Not responsible for what runs in the workers. Invariant: however it ends, nothing that it started is left.
+"""
 
 import asyncio
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from ..actors.definition import Definition
 from .config import Settings, load_settings
-from .embedded import with_server
+from .embedded import find_server, with_server
+from .interrupts import Interrupts
 from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 
-Started = Callable[[Settings, NodeSupervisor], None]
+Started = Callable[[Settings, NodeSupervisor], Awaitable[None]]
+INTERRUPTED = 130  # exit status, as shells have it
+
+
+async def _say_nothing(settings: Settings, supervisor: NodeSupervisor) -> None:
+    """What a program does once it runs, where it was given nothing to do."""
+
+
+def run(
+    definitions: Sequence[Definition],
+    source: str,
+    settings: Settings,
+    *,
+    embed: bool,
+    started: Started = _say_nothing,
+) -> None:
+    """Run a program until SIGTERM or Ctrl-C, then drain. Blocks; outside of any event loop.
+
+    Args:
+        definitions: Its agents.
+        source: Where the workers load it from.
+        embed: Start a NATS of our own where the settings name none.
+        started: Runs beside the workers from when they are up; it is cancelled when they stop.
+
+    Raises:
+        ActoriumError: It cannot start, or workers ended too often.
+        KeyboardInterrupt: Ctrl-C cut the start, or (a second one) the wait for what was in hand.
+    """
+    binary = find_server(settings) if embed else None
+    if not asyncio.run(serve(definitions, source, settings, embed=embed, binary=binary, started=started)):
+        raise KeyboardInterrupt
 
 
 async def serve(
@@ -19,48 +54,54 @@ async def serve(
     settings: Settings,
     *,
     embed: bool,
-    started: Started | None = None,
-) -> None:
-    """Run a program until SIGTERM or Ctrl-C, then drain.
+    binary: Path | None = None,
+    started: Started = _say_nothing,
+) -> bool:
+    """As `run`, in an event loop whose signals it takes; `binary` is the nats-server to start.
 
-    Args:
-        definitions: Its agents.
-        source: Where the workers load it from.
-        embed: Start a NATS of our own where the settings name none.
-        started: Called once when the workers run.
-
-    Raises:
-        ActoriumError: It cannot start, or workers ended too often.
+    Returns:
+        Whether it ended in order; False where Ctrl-C cut something short.
     """
-    server = None
-    if embed:
-        settings, server = await with_server(settings)
-    supervisor = NodeSupervisor(definitions, source, settings)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, supervisor.stop)
-    telling = asyncio.create_task(_tell(supervisor, settings, started))
+    interrupts = Interrupts()
     try:
-        await supervisor.run()
+        async with AsyncExitStack() as stack:
+            if embed:
+                settings, server = await with_server(settings, binary)
+                if server is not None:
+                    stack.push_async_callback(server.stop)
+            await _run_beside(NodeSupervisor(definitions, source, settings), settings, interrupts, started)
+    except asyncio.CancelledError:
+        if not interrupts.ended_start:
+            raise
     except BaseExceptionGroup as group:
         raise _first(group) from group
-    finally:
-        telling.cancel()
-        if server is not None:
-            await server.stop()
+    return not interrupts.cut
+
+
+async def _run_beside(
+    supervisor: NodeSupervisor, settings: Settings, interrupts: Interrupts, started: Started
+) -> None:
+    interrupts.hurried_by(supervisor.hurry)
+
+    async def beside() -> None:
+        await supervisor.ready.wait()
+        interrupts.running(supervisor.stop)
+        await started(settings, supervisor)
+
+    async with asyncio.TaskGroup() as tasks:
+        told = tasks.create_task(beside())
+        await supervisor.run()
+        told.cancel()
 
 
 def run_program(definitions: Sequence[Definition], source: str) -> None:
-    """`App.run`: everything in one go."""
-    settings = load_settings()
-    set_up_logs(settings)
-    asyncio.run(serve(definitions, source, settings, embed=True))
-
-
-async def _tell(supervisor: NodeSupervisor, settings: Settings, started: Started | None) -> None:
-    await supervisor.ready.wait()
-    if started is not None:
-        started(settings, supervisor)
+    """`App.run`: everything in one go. Raises SystemExit where Ctrl-C cut something short."""
+    try:
+        settings = load_settings()
+        set_up_logs(settings)
+        run(definitions, source, settings, embed=True)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

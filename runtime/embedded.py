@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from .config import Settings
+from .nats_fetch import resolve
 from .nats_server import NatsServer, running
 
 
@@ -17,10 +18,11 @@ class KeptServer:
     same port and data, so that its workers reconnect.
     """
 
-    def __init__(self, server: NatsServer, data_dir: Path, partitions: int) -> None:
+    def __init__(self, server: NatsServer, data_dir: Path, partitions: int, binary: Path | None) -> None:
         self._server = server
         self._data_dir = data_dir
         self._partitions = partitions
+        self._binary = binary
         self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
@@ -33,7 +35,9 @@ class KeptServer:
     async def _keep(self) -> None:
         while True:
             await self._server.wait()
-            self._server = await NatsServer.start(self._data_dir, partitions=self._partitions)
+            self._server = await NatsServer.start(
+                self._data_dir, binary=self._binary, partitions=self._partitions
+            )
 
 
 async def running_url(settings: Settings) -> str | None:
@@ -42,8 +46,22 @@ async def running_url(settings: Settings) -> str | None:
     return at.url if at else None
 
 
-async def with_server(settings: Settings) -> tuple[Settings, KeptServer | None]:
+def find_server(settings: Settings) -> Path | None:
+    """The nats-server that `with_server` may start, found or fetched; None where the settings name one.
+
+    Blocks, for a minute where it is fetched; called outside of an event loop, so that Ctrl-C ends it at once.
+
+    Raises:
+        ServerNotFound: None is here, nor to be had.
+    """
+    return None if settings.nats.url else resolve()
+
+
+async def with_server(settings: Settings, binary: Path | None = None) -> tuple[Settings, KeptServer | None]:
     """Settings that name a server: those given, or a server started (or found) on the data directory.
+
+    Args:
+        binary: The nats-server to start; found, or fetched, where it is not told.
 
     Returns:
         The settings, and the server, to be stopped at the end; None where the settings named one.
@@ -54,9 +72,10 @@ async def with_server(settings: Settings) -> tuple[Settings, KeptServer | None]:
     """
     if settings.nats.url:
         return settings, None
-    server = await NatsServer.start(_data_dir(settings), partitions=settings.partitions)
+    data_dir = _data_dir(settings)
+    server = await NatsServer.start(data_dir, binary=binary, partitions=settings.partitions)
     nats = msgspec.structs.replace(settings.nats, url=server.url)
-    kept = KeptServer(server, _data_dir(settings), settings.partitions)
+    kept = KeptServer(server, data_dir, settings.partitions, binary)
     return msgspec.structs.replace(settings, nats=nats), kept
 
 

@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -64,7 +65,7 @@ class Forks:
         return self._reading is not None and not self._reading.done()
 
     async def fork(self, order: JsonObject) -> int:
-        """Have a process forked.
+        """Have a process forked. Cancellation: if it is forked all the same, it is ended.
 
         Returns:
             Its pid.
@@ -78,10 +79,18 @@ class Forks:
         answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._orders[number] = answer
         self._writer.write(json.dumps({"id": number, **order}).encode() + b"\n")
-        return await answer
+        try:
+            return await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            answer.add_done_callback(_end)
+            raise
 
     async def close(self) -> None:
-        """Let the zygote end; it drains what it forked first."""
+        """Let the zygote end; it drains what it forked first. One that still imports is not waited for."""
+        if self._orders and self.alive:  # what nobody waits for any more is ended by its answer
+            await asyncio.wait(list(self._orders.values()), timeout=1.0)
+        if self._process is not None and self._process.returncode is None and not self._imported():
+            self._process.kill()
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
@@ -93,6 +102,9 @@ class Forks:
                 await self._process.wait()
         if self._reading is not None:
             self._reading.cancel()
+
+    def _imported(self) -> bool:
+        return self._ready is not None and self._ready.done() and not self._ready.cancelled()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -111,3 +123,10 @@ class Forks:
                 waiting.set_result(answer["pid"])
         elif "ready" in answer and self._ready is not None and not self._ready.done():
             self._ready.set_result(answer["ready"])
+
+
+def _end(forked: "asyncio.Future[int]") -> None:
+    """End a process that nobody waits for."""
+    if not forked.cancelled() and forked.exception() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(forked.result(), signal.SIGKILL)

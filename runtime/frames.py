@@ -7,6 +7,7 @@ import asyncio
 
 import msgspec
 
+from ..actors.carrier import Order, Parked
 from ..actors.definition import Definition
 from ..bus.envelope import Envelope
 from ..bus.errors import BadMessage, Failure
@@ -30,6 +31,18 @@ class Handle(msgspec.Struct, frozen=True, tag="handle"):
     envelope: Envelope
     task_id: str
     attempt: int
+
+
+class Carry(msgspec.Struct, frozen=True, tag="carry"):
+    """Carry a run. Answered by Done, Rested or Failed."""
+
+    order: Order
+
+
+class Rest(msgspec.Struct, frozen=True, tag="rest"):
+    """Have the run return at its next step. The Carry is answered."""
+
+    run: str
 
 
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
@@ -56,7 +69,13 @@ class Failed(msgspec.Struct, frozen=True, tag="failed"):
     refused: bool = False
 
 
-Frame = Begin | Handle | Cancel | End | Done | Failed
+class Rested(msgspec.Struct, frozen=True, tag="rested"):
+    """The run was let go: it is parked, or was asked to rest."""
+
+    parked: Parked
+
+
+Frame = Begin | Handle | Carry | Rest | Cancel | End | Done | Rested | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

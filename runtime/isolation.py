@@ -1,33 +1,26 @@
-"""Isolated: the behaviour of an agent that has a process of its own.
+"""Isolated and IsolatedCarrier: the code of an agent that has a process of its own.
 
-Its owner keeps the ledger, the mailbox and the fence; only the actor's code runs in the other process, forked
-from the zygote, on the same machine. The death of that process is an end of file here, at once. Invariant:
-one process at a time for one agent of one owner.
+Its owner keeps the ledger of an actor, the mailbox and the fence; only the agent's code runs in the other
+process, forked from the zygote, on the same machine. A run is carried there, under the owner's epoch. Not
+responsible for the process itself: see `agent_link.py`.
 """
 
 import asyncio
 import contextlib
-import itertools
-import os
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
+from ..actors.carrier import CalledOff, Carrier, Order, Parked
 from ..actors.definition import Definition
 from ..actors.errors import HandlerFailed, Reject
 from ..actors.port import Outcome
 from ..bus.envelope import Envelope
-from ..bus.errors import BadMessage
-from ..bus.task import Task
-from ..bus.value import Json
-from .frames import Begin, Cancel, Done, End, Failed, Frame, Handle, read_frame, write_frame
+from ..bus.task import Result, Task
+from ..bus.value import Json, JsonObject
+from .agent_link import CANCEL_GRACE, AgentLink
+from .frames import Begin, Carry, Done, End, Failed, Handle, Rest, Rested
 from .reports import Reporter
-
-START_TIMEOUT = 10.0  # seconds for a fork to call back
-CANCEL_GRACE = 1.0  # seconds for a handler to end after it was cancelled
-_serial = itertools.count()
 
 
 def _never() -> bool:
@@ -35,16 +28,13 @@ def _never() -> bool:
 
 
 class Isolated:
-    """One agent's process, seen from its owner."""
+    """The behaviour of an actor in a process of its own."""
 
     def __init__(self, definition: Definition, reporter: Reporter) -> None:
         self._definition = definition
-        self._reporter = reporter
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._link = AgentLink(definition.key, reporter)
         self._state: Json = None  # what the process began with
         self._changed: bytes | None = None  # and what it made of it since, JSON
-        self._repeated: Callable[[], bool] = _never
 
     async def start(self, state: Json) -> None:
         """Have a process forked and the actor made in it.
@@ -52,10 +42,9 @@ class Isolated:
         Raises:
             HandlerFailed: It did not call back in time, died, or its code raised.
         """
-        self.discard()
         self._state, self._changed = state, None
-        self._reader, self._writer = await self._forked()
-        answer = await self._exchange(Begin(self._definition, state))
+        await self._link.open()
+        answer = await self._link.exchange(Begin(self._definition, state), _never)
         if isinstance(answer, Failed):
             self.discard()
             raise HandlerFailed(answer.failure.message)
@@ -70,10 +59,9 @@ class Isolated:
         repeated: Callable[[], bool] = _never,
     ) -> Outcome:
         """Handle one message there. Raises HandlerFailed when it raised or its process died."""
-        self._repeated = repeated
-        if self._reader is None or self._reader.at_eof():  # it was let go, or died while it was idle
+        if not self._link.lives:  # it was let go, or died while it was idle
             await self.start(self._state if self._changed is None else msgspec.json.decode(self._changed))
-        answer = await self._exchange(Handle(task, envelope, task_id, attempt))
+        answer = await self._link.exchange(Handle(task, envelope, task_id, attempt), repeated)
         if isinstance(answer, Failed):
             kind = Reject if answer.refused else HandlerFailed
             raise kind(answer.failure.message, **answer.failure.fields)
@@ -85,63 +73,95 @@ class Isolated:
 
     async def stop(self) -> None:
         """Have `on_stop` called, and let the process go."""
-        if self._writer is not None:
-            with contextlib.suppress(HandlerFailed, TimeoutError):
-                async with asyncio.timeout(CANCEL_GRACE):
-                    await self._exchange(End())
-        self.discard()
+        await _farewell(self._link)
 
     def discard(self) -> None:
-        """Close the socket; the process sees it and exits."""
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        """Let the process go."""
+        self._link.close()
 
-    async def _forked(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        name = self._definition.name
-        path = Path(tempfile.gettempdir()) / f"actorium-{os.getpid()}-{next(_serial)}.sock"
-        called: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
 
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if called.done():
-                writer.close()
-            else:
-                called.set_result((reader, writer))
+class IsolatedCarrier(Carrier):
+    """A carrier whose runs are carried in a process of their agent's own, one at a time.
 
-        server = await asyncio.start_unix_server(take, str(path))
-        path.chmod(0o600)
+    Args:
+        carrier: The same carrier in this process: it begins and ends runs, which runs no code of the agent's.
+        reporter: Has processes forked.
+    """
+
+    def __init__(self, carrier: Carrier, reporter: Reporter) -> None:
+        super().__init__(carrier.definition, carrier.ports)
+        self._carrier = carrier
+        self._link = AgentLink(carrier.definition.key, reporter)
+        self._run = ""  # which is being carried
+        self._cancelling = False
+
+    @property
+    def parallel(self) -> int:
+        """One run at a time has the process."""
+        return 1
+
+    async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
+        """As the carrier here."""
+        ended = await self._carrier.begin(order, task, envelope)
+        self._carrier.forget(order.run)
+        return ended
+
+    async def carry(self, order: Order) -> Result | Parked:
+        """Carry it there. Raises HandlerFailed when it raised or its process died."""
+        if not self._link.lives:
+            await self._link.open()
+            answer = await self._link.exchange(Begin(self.definition), _never)
+            if isinstance(answer, Failed):
+                self._link.close()
+                raise HandlerFailed(answer.failure.message)
+        self._run, self._cancelling = order.run, False
         try:
-            self._reporter.fork(self._definition.key, str(path))
-            async with asyncio.timeout(START_TIMEOUT):
-                return await called
-        except TimeoutError as error:
-            raise HandlerFailed(f"no process for agent {name!r} within {START_TIMEOUT:g} s") from error
+            answer = await self._link.exchange(Carry(order), lambda: not self._cancelling)
         finally:
-            server.close()
-            path.unlink(missing_ok=True)
+            self._run = ""
+        match answer:
+            case Done(result) if result is not None:
+                return result
+            case Rested(parked):
+                return parked
+            case Failed(failure):
+                raise HandlerFailed(failure.message, **failure.fields)
+            case _:
+                raise HandlerFailed(f"the process of {self.definition.name!r} answered with no result")
 
-    async def _exchange(self, frame: Frame) -> Frame:
-        reader, writer = self._reader, self._writer
-        if reader is None or writer is None:
-            raise HandlerFailed(f"agent {self._definition.name!r} has no process")
-        write_frame(writer, frame)
-        try:
-            return await read_frame(reader)
-        except asyncio.CancelledError:
-            await asyncio.shield(self._cut_short())
-            raise
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            self.discard()
-            raise HandlerFailed(f"the process of agent {self._definition.name!r} died") from error
+    def rest(self, run: str) -> None:
+        """Have it return at its next step."""
+        if run == self._run:
+            self._link.say(Rest(run))
 
-    async def _cut_short(self) -> None:
-        """Cancel the handler there and take its answer; a process that does not give one is let go."""
-        reader, writer = self._reader, self._writer
-        if reader is None or writer is None:
-            return
-        try:
-            write_frame(writer, Cancel(self._repeated()))
+    def cancelling(self, run: str) -> None:
+        """It is about to be cut short for good."""
+        self._cancelling = run == self._run
+
+    async def call_off(self, order: Order, reason: str) -> CalledOff:
+        """As the carrier here."""
+        return await self._carrier.call_off(order, reason)
+
+    async def fail(self, order: Order, error: str) -> Result:
+        """As the carrier here."""
+        return await self._carrier.fail(order, error)
+
+    async def find(self, order: Order) -> Result | None:
+        """As the carrier here."""
+        return await self._carrier.find(order)
+
+    async def command(self, order: Order, verb: str, told: JsonObject) -> JsonObject:
+        """As the carrier here."""
+        return await self._carrier.command(order, verb, told)
+
+    async def stop(self) -> None:
+        """Let the process go."""
+        await _farewell(self._link)
+
+
+async def _farewell(link: AgentLink) -> None:
+    if link.lives:
+        with contextlib.suppress(HandlerFailed, TimeoutError):
             async with asyncio.timeout(CANCEL_GRACE):
-                await read_frame(reader)
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, BadMessage, msgspec.MsgspecError):
-            self.discard()  # also where the cancellation came in the middle of a frame
+                await link.exchange(End(), _never)
+    link.close()

@@ -8,6 +8,7 @@ Not covered: native code that keeps the interpreter lock for longer than the lea
 
 import asyncio
 import contextlib
+import math
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,36 @@ LAG_PERIOD = 0.25  # seconds between two looks at the event loop
 Connect = Callable[[], Awaitable[tuple[Leases, Callable[[], Awaitable[None]]]]]
 
 
+class Tenure:
+    """How long a session is certainly ours, by when it was renewed. All moments are monotonic seconds.
+
+    Args:
+        ttl: The lease, seconds.
+
+    Attributes:
+        since: When it last became ours: what was ours before may be another's by now.
+    """
+
+    def __init__(self, ttl: float) -> None:
+        self._term = ttl * 0.8
+        self._until = -math.inf
+        self.since = -math.inf
+
+    def held(self, now: float) -> bool:
+        """Whether nobody can have judged it dead."""
+        return now < self._until
+
+    def renewed(self, sent: float, now: float) -> None:
+        """A renewal that was sent then is acknowledged now."""
+        if not self.held(now):  # a gap: this process was stopped, or could not see
+            self.since = now
+        self._until = sent + self._term
+
+    def end(self) -> None:
+        """It is nobody's any more."""
+        self._until = -math.inf
+
+
 class Lease:
     """The session of this worker.
 
@@ -32,6 +63,7 @@ class Lease:
         watched: The event loop whose lag is measured.
         lost: Called once, in the thread, when the session was ended by somebody.
         beat: Called in the thread, every LAG_PERIOD, with the loop's lag in seconds.
+        clock: Monotonic seconds, which the holder counts by too.
     """
 
     def __init__(
@@ -43,6 +75,7 @@ class Lease:
         watched: asyncio.AbstractEventLoop,
         lost: Callable[[], None],
         beat: Callable[[float], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.session = session
         self._ttl = ttl
@@ -50,9 +83,9 @@ class Lease:
         self._watched = watched
         self._lost = lost
         self._beat = beat
-        self._until = 0.0
-        self._since = 0.0
-        self._seen = time.monotonic()
+        self._clock = clock
+        self._tenure = Tenure(ttl)
+        self._seen = clock()
         self._opened = threading.Event()
         self._error: Exception | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -62,11 +95,11 @@ class Lease:
 
     def held(self) -> bool:
         """Whether the session is certainly ours right now."""
-        return time.monotonic() < self._until
+        return self._tenure.held(self._clock())
 
     def since(self) -> float:
         """When it last became ours, monotonic seconds: what was ours before may be another's by now."""
-        return self._since
+        return self._tenure.since
 
     async def open(self) -> None:
         """Start the thread and wait until the session stands. Raises what the first renewal did."""
@@ -92,7 +125,7 @@ class Lease:
             asyncio.run(self._keep())
         except Exception as error:  # noqa: BLE001  # a thread has nobody above it: whoever opened it is told
             self._error = error
-        self._until = 0.0
+        self._tenure.end()
         if self._opened.is_set() and self._error is not None:
             self._lost()
         self._opened.set()
@@ -112,7 +145,7 @@ class Lease:
     async def _renew_until_stopped(self, leases: Leases) -> None:
         revision = 0
         while not self._stop.is_set():
-            sent = time.monotonic()
+            sent = self._clock()
             try:
                 beat = self.session.beat + 1
                 self.session = msgspec.structs.replace(self.session, beat=beat)
@@ -120,9 +153,7 @@ class Lease:
             except StoreUnavailable:
                 await asyncio.sleep(self._ttl / 20)  # blind, not dead: nobody else can see either
                 continue
-            if not self.held():  # a gap: this process was stopped, or could not see
-                self._since = time.monotonic()
-            self._until = sent + self._ttl * 0.8
+            self._tenure.renewed(sent, self._clock())
             self._opened.set()
             await self._pause(self._ttl / 4)
 
@@ -138,11 +169,11 @@ class Lease:
         asked = 0.0
         while True:
             if self._seen >= asked:
-                asked = time.monotonic()
+                asked = self._clock()
                 with contextlib.suppress(RuntimeError):  # the loop is closed: the worker ends
                     self._watched.call_soon_threadsafe(self._stamp)
             await asyncio.sleep(LAG_PERIOD)
-            self._beat(time.monotonic() - asked if self._seen < asked else 0.0)
+            self._beat(self._clock() - asked if self._seen < asked else 0.0)
 
     def _stamp(self) -> None:
-        self._seen = time.monotonic()
+        self._seen = self._clock()

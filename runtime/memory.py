@@ -40,11 +40,20 @@ class MemoryWorld:
         self.leases = MemoryLeases()
         self.blobs = MemoryBlobs()
         self.state = MemoryState()
+        self.live = MemoryState()
         self.registry = Registry(MemoryState())
 
     def connect(self) -> Namespace:
         """A connection of its own to this world."""
-        return Namespace(MemoryBus(self.hub), self.ledger, self.leases, self.blobs, self.state, self.registry)
+        return Namespace(
+            MemoryBus(self.hub),
+            self.ledger,
+            self.leases,
+            self.blobs,
+            self.state,
+            self.live,
+            self.registry,
+        )
 
 
 @asynccontextmanager

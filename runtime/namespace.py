@@ -5,6 +5,10 @@ The only place that picks technologies. Invariant: two processes with the same s
 
 import msgspec
 
+from ..actors.carrier import Ports
+from ..actors.models.prices import Prices
+from ..actors.models.resolve import Models
+from ..actors.port import Courier
 from ..bus.connection import Credentials
 from ..bus.errors import ConfigError
 from ..bus.nats import NatsBus
@@ -30,6 +34,7 @@ class Namespace(msgspec.Struct, frozen=True):
     leases: Leases
     blobs: Blobs
     state: StateStore
+    live: StateStore
     registry: Registry
     partitions: int = PARTITIONS
 
@@ -58,6 +63,7 @@ def over(bus: NatsBus, partitions: int) -> Namespace:
         leases=NatsLeases(js),
         blobs=NatsBlobs(js),
         state=NatsState(js, "state"),
+        live=NatsState(js, "live"),
         registry=Registry(NatsState(js, "defs")),
         partitions=partitions,
     )
@@ -100,7 +106,7 @@ async def prepare(settings: Settings, bus: NatsBus) -> Features:
     features = await provision(bus.js, bus.server_version, asked)
     await NatsLeases(bus.js).ensure(settings.nats.replicas)
     await NatsBlobs(bus.js).ensure(settings.nats.replicas)
-    for bucket in ("defs", "state"):
+    for bucket in ("defs", "state", "live"):
         await NatsState(bus.js, bucket).ensure(settings.nats.replicas)
     return features
 
@@ -108,3 +114,10 @@ async def prepare(settings: Settings, bus: NatsBus) -> Features:
 def lease_of(settings: Settings) -> float:
     """The lease: as set, else by the number of replicas."""
     return settings.lease or (LEASE_SINGLE if settings.nats.replicas == 1 else LEASE_CLUSTER)
+
+
+def ports_of(names: Namespace, courier: Courier, settings: Settings) -> Ports:
+    """What carriers of this process work with; nothing is connected or loaded before it is used."""
+    return Ports(
+        names.ledger, names.blobs, names.state, courier, Models(settings.models), Prices(settings.prices)
+    )

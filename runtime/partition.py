@@ -13,16 +13,20 @@ from contextlib import suppress
 
 import msgspec
 
-from ..actors.activation import GRACE, PARKED, Activation
+from ..actors.activation import GRACE, Activation
+from ..actors.card import Card, Cards, chain
+from ..actors.carriage import Carriage
+from ..actors.carrier import Carrier
 from ..actors.definition import Definition
 from ..actors.errors import ActorError
 from ..actors.ledger import ActorLedger
 from ..actors.outcome import failure
 from ..actors.port import Behaviour, Letter
+from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.claim import check_out
 from ..bus.codec import read_task
-from ..bus.envelope import BLOB, Envelope, read_envelope
+from ..bus.envelope import BLOB, Envelope, may_answer, read_envelope
 from ..bus.errors import ActoriumError, BadMessage, BusError, BusLost, ConfigError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
@@ -32,7 +36,8 @@ from ..storage.port import Blobs, Ledger
 from .post import HostPost, Key, PostOffice
 from .registry import Registry
 
-Behaviours = Callable[[Definition], Behaviour]
+Behaviours = Callable[[Definition], Behaviour | Carrier]
+Live = Activation | Carriage
 RISING_BOUND = 1000  # asks that may wait for an actor that is being brought alive
 MOVING = "is moving to another worker"
 REPLACED = "the agent's owner was replaced; whether it ran is unknown"
@@ -49,6 +54,7 @@ class Means(msgspec.Struct, frozen=True):
     registry: Registry
     behaviours: Behaviours
     office: PostOffice
+    cards: Cards
     clock: Callable[[], float] = time.monotonic
 
 
@@ -65,7 +71,7 @@ class PartitionHost:
         self.part = part
         self.epoch = epoch
         self.feed: Feed | None = None
-        self.live: dict[Key, Activation] = {}
+        self.live: dict[Key, Live] = {}
         self._means = means
         self._office = means.office
         self._held: dict[int, Letter] = {}
@@ -104,6 +110,8 @@ class PartitionHost:
         except BadMessage as error:
             self._office.spawn(reply(failure(error)))
             return
+        if may_answer(message.reply):  # a run outlives us, and answers from wherever it ends
+            envelope = msgspec.structs.replace(envelope, reply_to=message.reply)
         self._offer(
             (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
         )
@@ -111,8 +119,7 @@ class PartitionHost:
     def sweep(self, now: float) -> None:
         """Let actors go that were idle for long."""
         for key, actor in list(self.live.items()):
-            busy = actor.waiting or actor.current_task or actor.status in PARKED
-            if not busy and now - actor.last_activity > actor.definition.options.idle:
+            if actor.idle and now - actor.last_activity > actor.definition.options.idle:
                 self._office.spawn(self.let_go(key))
 
     def overdue(self) -> list[str]:
@@ -150,16 +157,33 @@ class PartitionHost:
         self._rising.clear()
         return unsettled
 
-    def cancel(self, key: Key, task_id: str) -> bool:
-        """Cancel a task that waits or runs here; False where there is none of that id."""
-        actor = self.live.get(key)
-        if actor is not None:
-            return actor.cancel(task_id)
+    async def call_off(self, key: Key, task_id: str, reason: str) -> Receipt:
+        """Cancel a task that waits, runs or is parked here, and what it delegated."""
         for letter in self._rising.get(key, []):
             if letter.task_id == task_id:
                 letter.cancelled = True
-                return True
-        return False
+                return Receipt(agent=key[1], task_id=task_id, cancelled=True)
+        actor = await self.alive(key)
+        if isinstance(actor, Carriage):
+            return await actor.call_off(task_id, reason)
+        done = actor.cancel(task_id) if actor is not None else False
+        return Receipt(agent=key[1], task_id=task_id, cancelled=done)
+
+    async def alive(self, key: Key) -> Live | None:
+        """The actor, brought alive where it is not; None where it cannot be."""
+        self.wake(key)
+        while key in self._rising and not self._closed:  # noqa: ASYNC110  # a rise may be tried again, and again
+            await asyncio.sleep(0.005)  # it comes alive over a read of its ledger, or is tried again
+        return self.live.get(key)
+
+    async def take_up(self) -> None:
+        """Bring the agents alive whose runs an owner before us left."""
+        while not self._closed:
+            with suppress(StorageError, BusError):
+                for card in await self._means.cards.of(self.part):
+                    self.wake((card.tenant, card.agent))
+                return
+            await asyncio.sleep(RETRY)
 
     def wake(self, key: Key) -> None:
         """Bring an actor alive without a letter."""
@@ -232,7 +256,7 @@ class PartitionHost:
         else:
             rising.append(letter)
 
-    def _hand_over(self, actor: Activation, letter: Letter) -> None:
+    def _hand_over(self, actor: Live, letter: Letter) -> None:
         if letter.seq and actor.waiting >= HELD_IN_MEMORY:
             letter.message = None
         try:
@@ -277,17 +301,27 @@ class PartitionHost:
             error = NoOwner(f"the agent {why}; try again") if owned else BusLost(REPLACED)
             self._office.spawn(letter.reply(failure(error)))
 
-    async def _activate(self, key: Key) -> Activation:
+    async def _activate(self, key: Key) -> Live:
         tenant, agent = key
         means = self._means
         definition = await means.registry.find(tenant, agent)
-        behaviour = means.behaviours(definition)
-        subject = subjects.ledger(self.part, tenant, agent)
-        ledger = await ActorLedger.open(means.ledger, means.blobs, subject, self.epoch)
         post = HostPost(means.office, self, key)
-        actor = Activation(definition, behaviour, ledger, post, means.clock)
+        code = means.behaviours(definition)
+        actor: Live
+        if isinstance(code, Carrier):
+            actor = Carriage(definition, code, means.cards, post, self._place, clock=means.clock)
+        else:
+            subject = subjects.ledger(self.part, tenant, agent)
+            ledger = await ActorLedger.open(means.ledger, means.blobs, subject, self.epoch)
+            actor = Activation(definition, code, ledger, post, means.clock)
         await actor.start()
         return actor
+
+    def _place(self, card: Card) -> tuple[str, int]:
+        """Where the records of a run stand, and the epoch they are written in."""
+        return subjects.ledger(
+            self.part, card.tenant, chain(card.tenant, card.agent, card.task_id)
+        ), self.epoch
 
     async def _turn_away(self, key: Key, letter: Letter, error: ActoriumError) -> None:
         """No actor can read it: an ask is told, a stored task becomes a dead letter and a failed result."""
@@ -315,7 +349,7 @@ def _without_blob(message: Message) -> dict[str, str]:
     return {name: value for name, value in (message.headers or {}).items() if name != BLOB}
 
 
-def describe(actor: Activation | None, definition: Definition) -> JsonObject:
+def describe(actor: Live | None, definition: Definition) -> JsonObject:
     """What `status` answers for an agent, live or not."""
     status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
     told: JsonObject = {
@@ -327,5 +361,6 @@ def describe(actor: Activation | None, definition: Definition) -> JsonObject:
     }
     if actor is not None:
         told |= {"current_task_id": actor.current_task, "waiting": actor.waiting}
+        told |= {"parked": actor.parked} if isinstance(actor, Carriage) else {}
         told |= msgspec.to_builtins(actor.tally)
     return told

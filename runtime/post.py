@@ -11,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
+from ..actors.card import Card
 from ..actors.definition import Definition
 from ..actors.port import Directive, Letter
 from ..bus import subjects
 from ..bus.claim import check_in, check_out
 from ..bus.codec import encode
 from ..bus.dead_letters import DeadLetters
-from ..bus.envelope import BLOB, CORRELATION_ID, TASK_ID, may_answer
+from ..bus.envelope import BLOB, CORRELATION_ID, STATE, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage, BusError
 from ..bus.port import Bus, Feed, Message
 from ..bus.task import Event, Result
@@ -31,6 +32,8 @@ log = logging.getLogger("actorium.worker")
 
 Key = tuple[str, str]  # tenant and agent
 Reply = Callable[[Result], Coroutine[object, object, None]]
+Wake = Callable[[str, str, str], Coroutine[object, object, None]]  # tenant, agent, task
+PARKED = "parked"
 Supervise = Callable[[Definition, str], Coroutine[object, object, Directive]]
 
 
@@ -59,6 +62,7 @@ class PostOffice:
 
     Attributes:
         hopeless: Whether a task waits for a delegate that nobody will run before we have stopped.
+        wake: Has a run look again, wherever it is.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class PostOffice:
         self.owned = owned
         self.quarantine = Quarantine()
         self.hopeless: Callable[[str], bool] = lambda _: False
+        self.wake: Wake = _nobody
         self._dead = DeadLetters(bus)
         self._tasks = tasks
 
@@ -105,19 +110,26 @@ class PostOffice:
         payload, blob = await check_in(self.blobs, encode(result))
         await self.bus.publish(subject, payload, headers | {BLOB: blob} if blob else headers or None)
 
-    async def settle(self, key: Key, letter: Letter, result: Result, *, again: bool) -> None:
+    async def settle(
+        self, key: Key, task_id: str, result: Result, *, reply_to: str, correlation_id: str, again: bool
+    ) -> None:
         """Tell who waits, then keep the result in the outbox under the task's id."""
-        headers = {TASK_ID: letter.task_id}
-        if letter.envelope.correlation_id:
-            headers[CORRELATION_ID] = letter.envelope.correlation_id
+        headers = {TASK_ID: task_id}
+        if correlation_id:
+            headers[CORRELATION_ID] = correlation_id
         payload, blob = await check_in(self.blobs, encode(result))
         if blob:
             headers[BLOB] = blob
-        if letter.envelope.reply_to:
-            await self.bus.publish(letter.envelope.reply_to, payload, headers)
+        if reply_to:
+            await self.bus.publish(reply_to, payload, headers)
         if not again:
             outbox = subjects.public(*key, "outbox")
-            await self.bus.store(outbox, payload, headers, msg_id=f"result:{'.'.join(key)}:{letter.task_id}")
+            await self.bus.store(outbox, payload, headers, msg_id=f"result:{'.'.join(key)}:{task_id}")
+
+    async def tell_parked(self, subject: str, task_id: str) -> None:
+        """Tell whoever waits for a task that it waits itself. Delivery: at most once."""
+        with suppress(BusError):
+            await self.bus.publish(subject, b"", {TASK_ID: task_id, STATE: PARKED})
 
     async def bury(
         self, part: int, key: Key, letter: Letter, *, reason: str, error: str, attempts: int
@@ -150,6 +162,11 @@ class HostPost:
         self._office = office
         self._host = host
         self._key = key
+
+    @property
+    def part(self) -> int:
+        """The partition of the agent."""
+        return self._host.part
 
     def owned(self) -> bool:
         """Whether this process may still act for the agent, by its own clock."""
@@ -191,10 +208,41 @@ class HostPost:
 
     async def settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
         """Publish the result, then acknowledge the letter."""
-        await self._office.settle(self._key, letter, result, again=again)
+        envelope = letter.envelope
+        await self._office.settle(
+            self._key,
+            letter.task_id,
+            result,
+            reply_to=envelope.reply_to,
+            correlation_id=envelope.correlation_id,
+            again=again,
+        )
+        await self.accept(letter)
+
+    async def accept(self, letter: Letter) -> None:
+        """Acknowledge a stored letter."""
         if self._host.feed is not None:
             await self._host.feed.ack(letter.token)
         self._host.release(letter)
+
+    async def publish(self, card: Card, result: Result) -> None:
+        """Tell the result of a run, then keep it in the outbox."""
+        await self._office.settle(
+            self._key,
+            card.task_id,
+            result,
+            reply_to=card.reply_to,
+            correlation_id=card.correlation_id,
+            again=False,
+        )
+
+    async def tell_parked(self, card: Card) -> None:
+        """Tell whoever gave the task that it waits."""
+        await self._office.tell_parked(card.reply_to, card.task_id)
+
+    async def wake(self, agent: str, task_id: str) -> None:
+        """Have a run of another agent look again."""
+        await self._office.wake(self._key[0], agent, task_id)
 
     def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
         """One suspect at a time in this worker."""
@@ -219,6 +267,10 @@ class HostPost:
     async def event(self, kind: str, task_id: str, **data: Json) -> None:
         """Publish an event of the agent, in order."""
         await self._office.event(self._key, kind, task_id, **data)
+
+
+async def _nobody(tenant: str, agent: str, task_id: str) -> None:
+    """Where nothing carries runs, nobody is woken."""
 
 
 async def _logged(work: Coroutine[object, object, None]) -> None:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 
 from ..actors.definition import Definition
 from ..actors.port import Courier
+from ..actors.receipt import Receipt
 from ..bus.envelope import Envelope
 from ..bus.task import Result, Task
 from ..bus.value import JsonObject
@@ -76,9 +77,9 @@ class QuarantinedCourier:
         self._courier = courier
         self._quarantine = quarantine
 
-    async def tell(self, agent: str, task: Task, envelope: Envelope) -> None:
+    async def tell(self, agent: str, task: Task, envelope: Envelope) -> bool:
         """As the courier."""
-        await self._courier.tell(agent, task, envelope)
+        return await self._courier.tell(agent, task, envelope)
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """As the courier."""
@@ -90,9 +91,9 @@ class QuarantinedCourier:
         async with self._quarantine.outside(envelope.parent_run):
             return await self._courier.delegate(agent, task, envelope)
 
-    async def cancel(self, agent: str, task_id: str) -> bool:
+    async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
         """As the courier."""
-        return await self._courier.cancel(agent, task_id)
+        return await self._courier.cancel(agent, task_id, reason)
 
     async def spawn(self, definition: Definition) -> None:
         """As the courier."""

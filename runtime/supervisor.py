@@ -6,8 +6,8 @@
 
 Not responsible for what runs in a worker. Deaths are seen by pidfd, at once; the dead session is ended, so
 that other workers take its partitions without waiting for the lease. Shutdown: (1) no more restarts;
-(2) SIGTERM to every worker, which drain; (3) SIGKILL to what is left after the drain time; (4) the zygote
-ends.
+(2) SIGTERM to every worker, which drain; (3) SIGKILL to what is left after the drain time, or at once after
+`hurry`; (4) the zygote ends.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class NodeSupervisor:
         self._live: dict[str, Watched] = {}
         self._restarts: list[float] = []
         self._stopping = asyncio.Event()
-        self._empty = asyncio.Event()
+        self._drained = asyncio.Event()  # no worker is left, or nobody waits for them any more
         self._failed: str = ""
         self._forks = Forks(source)
         self._names: Namespace | None = None
@@ -106,20 +106,7 @@ class NodeSupervisor:
                 starting.create_task(self._forks.open())
                 starting.create_task(self._reports.open())
             await asyncio.gather(*(self._names.registry.define(d) for d in self._definitions))
-            async with asyncio.TaskGroup() as tasks:
-                self._tasks = tasks
-                await self._start_all()
-                self.ready.set()
-                log.info(
-                    LogEvent.NODE_UP, extra={"fields": {"node": self._settings.node_name, **self.workers}}
-                )
-                watching = tasks.create_task(self._watch())
-                try:
-                    await self._stopping.wait()
-                finally:  # also when we are cancelled
-                    self.stop()
-                    watching.cancel()
-                    await self._stop_all()
+            await self._serve()
         finally:
             await self._forks.close()
             await self._reports.close()
@@ -130,6 +117,27 @@ class NodeSupervisor:
     def stop(self) -> None:
         """Begin the shutdown."""
         self._stopping.set()
+
+    def hurry(self) -> None:
+        """Shut down without waiting for what is in hand: it is repeated elsewhere, or when we are back."""
+        self.stop()
+        self._drained.set()
+
+    async def _serve(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            self._tasks = tasks
+            watching = tasks.create_task(self._watch())
+            try:
+                await self._start_all()
+                self.ready.set()
+                log.info(
+                    LogEvent.NODE_UP, extra={"fields": {"node": self._settings.node_name, **self.workers}}
+                )
+                await self._stopping.wait()
+            finally:  # also when we are cancelled
+                self.stop()
+                watching.cancel()
+                await self._stop_all()
 
     async def _start_all(self) -> None:
         sessions = {slot: _session(slot) for slot in self._slots}
@@ -164,8 +172,8 @@ class NodeSupervisor:
             (logging.INFO, LogEvent.WORKER_DRAINED) if stopping else (logging.WARNING, LogEvent.WORKER_DIED)
         )
         log.log(level, event, extra={"fields": {"session": watched.session, "pid": watched.pid}})
-        if not self._live:
-            self._empty.set()
+        if stopping and not self._live:
+            self._drained.set()
         self._ended(slot, watched.session)
 
     def _ended(self, slot: str, session: str) -> None:
@@ -247,13 +255,13 @@ class NodeSupervisor:
         for watched in self._live.values():
             os.kill(watched.pid, signal.SIGTERM)
         if self._live:
-            self._empty.clear()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.drain + 2.0):
-                    await self._empty.wait()
-        for watched in self._live.values():
+                    await self._drained.wait()
+        left = list(self._live.values())
+        for watched in left:
             os.kill(watched.pid, signal.SIGKILL)
-            await self._give_up(watched.session)
+        await asyncio.gather(*(self._give_up(watched.session) for watched in left))
 
 
 def _session(slot: str) -> str:

@@ -14,7 +14,6 @@ from contextlib import suppress
 
 import msgspec
 
-from ..actors.activation import Activation
 from ..actors.definition import Definition
 from ..bus import subjects
 from ..bus.envelope import may_answer
@@ -23,9 +22,10 @@ from ..bus.port import Handler, Message, Subscription
 from ..bus.task import AgentStatus
 from . import synadia_wire as wire
 from .namespace import Namespace
-from .partition import PartitionHost
+from .partition import Live, PartitionHost
 from .post import Key
 from .synadia_wire import Face
+from .version import installed
 
 BATCH = 32  # messages after which everybody else in the loop gets a turn
 FRESH = 1.0  # seconds for which a discovery may believe what was read before
@@ -131,9 +131,7 @@ class Presence:
 
     async def open(self) -> None:
         """Subscribe, and begin to beat."""
-        from importlib.metadata import version
-
-        self._version, self._since = version("actorium"), wire.timestamp(time.time())
+        self._version, self._since = installed("actorium"), wire.timestamp(time.time())
         for subject in ("$SRV.*", "$SRV.*.agents", "$SRV.*.agents.*"):
             handler = spawning(self._tasks, self._present)
             self._open.append(await self._bus.subscribe(subject, handler))
@@ -212,6 +210,6 @@ class Presence:
     def _part(self, key: Key) -> int:
         return subjects.partition(*key, self._partitions)
 
-    def _live(self, key: Key) -> Activation | None:
+    def _live(self, key: Key) -> Live | None:
         host = self._hosts.get(self._part(key))
         return host.live.get(key) if host else None

@@ -11,11 +11,14 @@ import math
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
+from ..actors.card import Cards
+from ..actors.carrier import Carrier
 from ..actors.definition import Definition, Isolation
+from ..actors.errors import ActorError
 from ..actors.port import Behaviour
 from ..bus.errors import ActoriumError
 from ..storage.port import Leases, Session
@@ -24,9 +27,9 @@ from .courier import BusCourier
 from .front_door import FrontDoor
 from .guardian import Guardian
 from .holder import Holder
-from .isolation import Isolated
+from .isolation import Isolated, IsolatedCarrier
 from .lease import Lease
-from .namespace import Namespace, connect, connect_leases
+from .namespace import Namespace, connect, connect_leases, ports_of
 from .partition import Means, PartitionHost
 from .post import PostOffice
 from .quarantine import QuarantinedCourier
@@ -124,7 +127,10 @@ class Worker:
         office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
         self._quarantine = office.quarantine
         office.hopeless = lambda task_id: self.holder.last and self.courier.delegating(task_id)
-        means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office)
+        office.wake = self._wake
+        self._ports = ports_of(names, self.courier, spec.settings)
+        cards = Cards(names.live)
+        means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office, cards)
         desk = ControlDesk(self.hosts, names.bus, office, names.registry)
         self.holder = Holder(
             spec.session,
@@ -159,11 +165,19 @@ class Worker:
         """Give up what is left."""
         self.holder.abandon()
 
-    def _behaviour(self, definition: Definition) -> Behaviour:
-        if definition.options.isolation is Isolation.PROCESS:
+    def _behaviour(self, definition: Definition) -> Behaviour | Carrier:
+        kind, alone = find_kind(definition.kind), definition.options.isolation is Isolation.PROCESS
+        if issubclass(kind, Carrier):
+            carrier = kind(definition, self._ports)
+            return IsolatedCarrier(carrier, self._reporter) if alone else carrier
+        if alone:
             return Isolated(definition, self._reporter)
         courier = QuarantinedCourier(self.courier, self._quarantine)
-        return LocalBehaviour(definition, find_kind(definition.kind), courier)
+        return LocalBehaviour(definition, kind, courier)
+
+    async def _wake(self, tenant: str, agent: str, task_id: str) -> None:
+        with suppress(ActorError):  # there is no such agent any more
+            await self.courier.of(tenant).on_run(agent, task_id, "wake", {})
 
     def _local(self, part: int) -> PartitionHost | None:
         return self.hosts.get(part)

@@ -16,7 +16,7 @@ from ...storage.chain import Chain
 from ...storage.errors import Corrupt
 from ...storage.port import Blobs, Ledger
 from ...storage.record import decode_record
-from .record import RunRecord, Started
+from .record import Ended, RunRecord, Started
 from .state import RunState, fold
 
 EPOCH = "epoch"  # a record of the chain alone: a new owner
@@ -69,6 +69,16 @@ class RunBook:
         if book._chain.last.epoch < epoch:
             await book._chain.append(EPOCH, {})
         return book
+
+    @classmethod
+    async def ended(cls, ledger: Ledger, blobs: Blobs, subject: str) -> Ended | None:
+        """The last record of a run that is over; None: it is not, or never began. Raises StoreUnavailable."""
+        entry = await ledger.last(subject)
+        if entry is None or decode_record(entry.value).kind != "ended":
+            return None
+        book = cls(Chain(ledger, subject, 0, entry), blobs, time.monotonic)
+        found = await book._read(decode_record(entry.value).body)
+        return found if isinstance(found, Ended) else None
 
     @property
     def elapsed(self) -> float:

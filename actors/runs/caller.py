@@ -13,6 +13,7 @@ import msgspec
 from ...bus.errors import ActoriumError, Effect
 from ...bus.task import Result, Status
 from ..context import Context
+from ..errors import Paused
 from .approval import About, Question, digest, question_id
 from .approvals import Approvals
 from .book import RunBook
@@ -51,6 +52,9 @@ class Caller:
         tool_ctx: Makes the context of a call from its key and, for a delegate, its grant: what a tool says
             with it has ids made of that key.
         wall: The wall clock, seconds since 1970.
+
+    Attributes:
+        resting: Calls whose delegate waits for people; they are made again when the run is taken up again.
     """
 
     def __init__(
@@ -75,6 +79,7 @@ class Caller:
         self._ctx = ctx
         self._tool_ctx = tool_ctx
         self._wall = wall
+        self.resting: set[str] = set()
 
     async def forward(self, call: Call) -> None:
         """Bring a call a step further, which none does at the same time.
@@ -106,17 +111,21 @@ class Caller:
         match await self._perform(tool, record):
             case Doubt(why):
                 await self._doubt(call, tool, why)
+            case None:
+                self.resting.add(call.id)
             case outcome:
                 await self._close(call, outcome)
 
-    async def _perform(self, tool: Tool, intended: Intended) -> Done | Failed | Doubt:
-        """Call a tool. It may raise anything: the model reads it and decides."""
+    async def _perform(self, tool: Tool, intended: Intended) -> Done | Failed | Doubt | None:
+        """Call a tool. It may raise anything: the model reads it and decides. None: its delegate waits."""
         ctx = self._tool_ctx(intended.key, intended.grant)
         slice_ = intended.grant.budget.seconds if intended.grant else None
         timeout = None if slice_ is None else slice_ + GRACE
         try:
             value = await tool.call(tool.read(intended.arguments), ctx, timeout=timeout)
             return observed(intended.call, value, intended.reserved)
+        except Paused:
+            return None
         except TimeoutError:
             return Doubt(f"{tool.spec.name} did not end in time; whether it worked is unknown")
         except ActoriumError as error:

@@ -11,6 +11,8 @@ import msgspec
 
 from ...bus.task import Result
 from ..context import Context
+from ..errors import BadTask
+from ..models.port import JsonObject
 from .budget import Budget
 from .effect import EffectClass, Risk
 from .tool import Tool, tool
@@ -31,6 +33,21 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     budget: Budget
     risk: Risk = Risk.MEDIUM
     account: str = ""
+
+
+def read_grant(text: str) -> Grant | None:
+    """The grant of an envelope; None: nobody gave one. Raises BadTask."""
+    if not text:
+        return None
+    try:
+        return msgspec.json.decode(text, type=Grant)
+    except msgspec.MsgspecError as error:
+        raise BadTask(f"the grant of the task does not read: {error}") from error
+
+
+def delegate_of(tool_name: str, arguments: JsonObject) -> str:
+    """The agent that a call gives its task to; empty: it is no delegation."""
+    return str(arguments.get("agent", "")) if tool_name == DELEGATE else ""
 
 
 def delegate_tool(delegates: Sequence[str]) -> Tool:

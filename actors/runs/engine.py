@@ -11,14 +11,12 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from ...bus.errors import ConfigError
-from ...bus.task import Status
 from ..context import Context
 from ..models.errors import ModelError
 from ..models.port import Model, ModelRequest, OnDelta, OutputSchema, ToolSpec
 from ..models.prices import Prices
 from . import plan
 from .accounts import Accounts
-from .answer import result_of, summary
 from .approvals import Approvals
 from .book import RunBook
 from .budget import Exceeded, exceeded
@@ -26,8 +24,9 @@ from .call import Bill, Call, Stage
 from .caller import Caller, ToolContext
 from .config import AgentConfig
 from .delegation import DELEGATE, delegate_tool
+from .ending import Ending
 from .purse import Charge, Purse
-from .record import Answered, Compacted, Decided, Ended, Objected, Requested, Started, Unanswered, Why
+from .record import Answered, Compacted, Decided, Ended, Objected, Requested, Started, Unanswered
 from .state import model_key
 from .tool import Tool
 
@@ -50,6 +49,9 @@ class Engine:
         tool_ctx: Makes the context of a call; see `Caller`.
         on_delta: Told every piece of the model's answers.
         wall: The wall clock, seconds since 1970.
+
+    Attributes:
+        ending: Brings the run to its end; of one that nobody carries also from outside.
 
     Raises:
         ConfigError: The run has not begun, is pinned to another definition, or the tools do not fit.
@@ -80,6 +82,9 @@ class Engine:
         self._purse = Purse(run, prices, accounts, started.account)
         self._ctx = ctx
         self._on_delta = on_delta
+        self._leaving = False
+        structured = config.output is not None
+        self.ending = Ending(book, self._purse, approvals, ctx, structured)
         self._caller = Caller(
             run,
             config,
@@ -93,7 +98,7 @@ class Engine:
         )
 
     async def carry(self) -> Ended | None:
-        """Go on until the run ends, or until everything that is left waits for people (None).
+        """Go on until the run ends, until everything that is left waits for people, or `rest` (None).
 
         Cancellation: open the book again and carry on; what was under way is treated as after a crash.
 
@@ -102,10 +107,13 @@ class Engine:
             StorageError: Records or questions cannot be kept; open the book again.
         """
         self._book.take_up()
-        await self._settle_owed()
+        await self.ending.settle_owed()
         while self._book.state.ended is None:
+            if self._leaving:
+                return None
             await self._collect_answers()
-            match plan.next_step(self._book.state, self._config, elapsed=self._book.elapsed):
+            elapsed, resting = self._book.elapsed, self._caller.resting
+            match plan.next_step(self._book.state, self._config, elapsed=elapsed, resting=resting):
                 case plan.AskModel():
                     await self._ask_model()
                 case plan.Work(calls):
@@ -114,24 +122,19 @@ class Engine:
                     await self._ctx.emit("paused")
                     return None
                 case plan.Finish() as finish:
-                    await self._finish(finish)
+                    await self.ending.finish(finish)
                 case plan.WriteOff():
                     await self._write_off()
                 case plan.Object(text):
                     await self._book.write(Objected(text=text))
                 case plan.Compact(keep):
                     await self._book.write(Compacted(keep=keep))
-        await self._wrap_up()
+        await self.ending.wrap_up()
         return self._book.state.ended
 
-    async def cancel(self, reason: str = "") -> Ended | None:
-        """End a run that nobody carries now, with what there is. Idempotent. Raises as `carry`."""
-        self._book.take_up()
-        if self._book.state.ended is None:
-            told = f"cancelled: {reason}" if reason else "cancelled"
-            await self._finish(plan.Finish(Why.CANCELLED, Status.FAILURE, told))
-        await self._wrap_up()
-        return self._book.state.ended
+    def rest(self) -> None:
+        """Have `carry` return at the next step, with nothing under way."""
+        self._leaving = True
 
     async def _collect_answers(self) -> None:
         """Take in what people answered."""
@@ -154,7 +157,7 @@ class Engine:
         """Reserve, write the request, ask, write the answer."""
         afforded = await self._afford()
         if isinstance(afforded, plan.Finish):
-            await self._finish(afforded)
+            await self.ending.finish(afforded)
             return
         request, ahead = afforded
         step, name = self._book.state.step + 1, self._model.name
@@ -163,7 +166,7 @@ class Engine:
         await self._ctx.emit("step", step=step, model=name)
         outcome = await self._complete(request, step, ahead)
         await self._book.write(outcome)
-        await self._settle_owed()
+        await self.ending.settle_owed()
         await self._ctx.emit("answered", step=step, tokens=outcome.cost.tokens, usd=outcome.cost.usd)
 
     async def _complete(self, request: ModelRequest, step: int, ahead: Charge) -> Answered | Unanswered:
@@ -212,27 +215,7 @@ class Engine:
         if asking is not None:
             lost = msgspec.structs.replace(asking.reserved, steps=0)
             await self._book.write(Unanswered(step=asking.step, cost=lost, priced=asking.priced))
-            await self._settle_owed()
-
-    async def _settle_owed(self) -> None:
-        """Tell the shared account what it may not know yet."""
-        for bill in self._book.state.owed:
-            await self._purse.settle(bill)
-
-    async def _finish(self, end: plan.Finish) -> None:
-        state = self._book.state
-        structured = self._config.output is not None
-        result = result_of(state, end.why, end.status, end.error, end.limit, structured=structured)
-        told = summary(state, end.why, end.error)
-        await self._book.write(Ended(why=end.why, result=result, summary=told, limit=end.limit))
-        await self._ctx.emit("ended", why=end.why, status=end.status, limit=end.limit)
-
-    async def _wrap_up(self) -> None:
-        """Leave nothing reserved, and nobody asked, of a run that is over. Idempotent."""
-        await self._settle_owed()
-        for call in self._book.state.open_calls:
-            if call.stage is Stage.WAITING and call.question is not None:
-                await self._approvals.withdraw(call.question)
+            await self.ending.settle_owed()
 
     def _time_left(self) -> float | None:
         state = self._book.state

@@ -4,6 +4,7 @@ Not responsible for doing it: see `engine.py`. Invariant: for the same state the
 worker, so whoever takes a run over goes on where its records end.
 """
 
+from collections.abc import Container
 from typing import assert_never
 
 import msgspec
@@ -13,7 +14,7 @@ from ..models.errors import ContextOverflow, Refused
 from ..models.port import Role, StopReason
 from .answer import objection
 from .approval import OnExpiry, Verdict
-from .budget import Cost, Exceeded, exceeded, narrower
+from .budget import Budget, Cost, Exceeded, exceeded, narrower
 from .call import Call, Stage
 from .config import AgentConfig
 from .conversation import compaction, is_full
@@ -23,6 +24,7 @@ from .state import RunState
 
 SAME_STEP = 3  # times in a row that the same calls with the same results are a doom loop
 FRUITLESS = 5  # steps in a row of which no call worked
+MANY = 1000  # levels of delegation: more than anybody has
 ERRORS = 3  # model calls in a row without an answer, after the adapter's own retries
 
 
@@ -77,36 +79,52 @@ def beginning(
     grant: Grant | None = None,
     account: str = "",
     before: str = "",
+    parent: str = "",
+    at_ms: int = 0,
+    seconds: float | None = None,
 ) -> Started:
     """The first record of a run: a grant narrows what the agent has by itself, and never widens it.
 
     Args:
         grant: What whoever delegated the task allows; its account counts before `account`.
         before: The summary of the previous run of the same objective.
+        parent: The run that delegated it.
+        at_ms: Wall clock, for people.
+        seconds: What its caller waits; None: for ever.
     """
+    budget = narrower(config.budget, grant.budget) if grant else config.budget
     return Started(
         agent=agent,
         task_id=task_id,
         task=task,
         definition=config.hash,
-        budget=narrower(config.budget, grant.budget) if grant else config.budget,
+        budget=narrower(budget, _only(seconds)) if seconds is not None else budget,
         risk=config.risk.at_most(grant.risk) if grant else config.risk,
         account=(grant.account if grant else "") or account,
         before=before,
+        parent=parent,
+        at_ms=at_ms,
     )
 
 
-def next_step(state: RunState, config: AgentConfig, *, elapsed: float) -> Next:
+def _only(seconds: float) -> Budget:
+    return Budget(steps=None, tool_calls=None, seconds=seconds, depth=MANY)
+
+
+def next_step(state: RunState, config: AgentConfig, *, elapsed: float, resting: Container[str] = ()) -> Next:
     """What a run does now, when nothing of it is under way in this process.
 
     Args:
         elapsed: Seconds since its newest record, while it was carried.
+        resting: Calls whose delegate waits for people: they go on when there is news.
     """
     if state.asking is not None:
         return WriteOff()
     if any(map(_halts, state.open_calls)):
         return Finish(Why.EXPIRED, Status.PARTIAL, "nobody answered in time")
-    ready = tuple(call for call in state.open_calls if call.stage is not Stage.WAITING)
+    ready = tuple(
+        call for call in state.open_calls if call.stage is not Stage.WAITING and call.id not in resting
+    )
     if ready:
         return Work(ready)
     if state.calls:

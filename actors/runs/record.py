@@ -34,6 +34,7 @@ class Why(StrEnum):
     OUTPUT = "output"  # the answer does not fit the schema, or is empty
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    FAULT = "fault"  # it could not be carried on
 
 
 class Fact(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -57,6 +58,7 @@ class Started(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="started"
         at_ms: Wall clock, for people.
         risk: The highest risk that needs no approval.
         account: The shared budget it also pays from; empty: none.
+        parent: The run that delegated it, `agent/task`.
     """
 
     agent: str
@@ -68,6 +70,7 @@ class Started(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="started"
     reply_to: str = ""
     correlation_id: str = ""
     at_ms: int = 0
+    parent: str = ""
     risk: Risk = Risk.MEDIUM
     account: str = ""
 

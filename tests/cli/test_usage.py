@@ -14,7 +14,7 @@ HEAVY = "asyncio nats uvloop msgspec anthropic mcp qdrant_client opentelemetry a
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     """`actorium --help` is quick: what a command needs is imported when it runs."""
     code = (
-        "import sys\nfrom actorium.runtime.cli import run\nstatus = run(['--help'])\n"
+        "import sys\nfrom actorium.runtime.cli_commands import run\nstatus = run(['--help'])\n"
         f"print('loaded', [n for n in {HEAVY.split()!r} if n in sys.modules], status)"
     )
     done = subprocess.run(

@@ -13,6 +13,7 @@ import msgspec
 
 from actorium.actors.actor import Actor
 from actorium.actors.behaviour import LocalBehaviour
+from actorium.actors.card import Cards
 from actorium.actors.definition import Definition, Options
 from actorium.actors.port import Behaviour, Directive
 from actorium.bus.memory import MemoryBus
@@ -23,6 +24,7 @@ from actorium.bus.task import Task
 from actorium.runtime.control import ControlDesk
 from actorium.runtime.courier import BusCourier
 from actorium.runtime.holder import Holder
+from actorium.runtime.lease import Tenure
 from actorium.runtime.partition import Means, PartitionHost
 from actorium.runtime.post import PostOffice
 from actorium.runtime.registry import Registry
@@ -265,12 +267,14 @@ class SimWorker:
         self.hosts: dict[int, PartitionHost] = {}
         self.bus = MemoryBus(cluster.hub)
         self._cluster = cluster
-        self._renewed = cluster.loop.time()
+        self._tenure = Tenure(TTL)
+        self._tenure.renewed(cluster.loop.time(), cluster.loop.time())
         self._running = cluster.loop.create_task(self._run())
 
     def owned(self) -> bool:
-        """By its own clock, as `Lease.held`; a zombie was stopped between its look and its act."""
-        return self.wire.zombie or self._cluster.loop.time() < self._renewed + 0.8 * TTL
+        """By its own clock and its last look; a zombie was stopped between its look and its act."""
+        held = self._tenure.held(self._cluster.loop.time()) and self.holder.looked >= self._tenure.since
+        return self.wire.zombie or held
 
     async def _run(self) -> None:
         try:
@@ -290,7 +294,8 @@ class SimWorker:
         clock = cluster.loop.time
         self.office = cluster.bugs.office(bus, cluster.blobs, self._supervise, self.owned, tasks)
         registry = cluster.registry
-        means = Means(bus, ledger, cluster.blobs, registry, self._behaviour, self.office, clock)
+        cards = Cards(cluster.live)
+        means = Means(bus, ledger, cluster.blobs, registry, self._behaviour, self.office, cards, clock)
         desk = ControlDesk(self.hosts, bus, self.office, registry)
         leases = WiredLeases(wire, cluster.leases)
         self.holder = Holder(
@@ -319,7 +324,7 @@ class SimWorker:
             try:
                 session = Session(id=self.session, node="sim")
                 revision = await self._leases.put_session(session, revision=revision)
-                self._renewed = sent
+                self._tenure.renewed(sent, self._cluster.loop.time())
             except StoreUnavailable:
                 pass
             await asyncio.sleep(TTL / 4)
@@ -367,6 +372,7 @@ class Cluster:
         self.ledger = bugs.ledger()
         self.leases = MemoryLeases()
         self.blobs = MemoryBlobs()
+        self.live = MemoryState()
         self.registry = Registry(MemoryState())
         self.bus = MemoryBus(self.hub)
         self.courier = BusCourier(self.bus, self.blobs, self.registry, clock=self.loop.time)

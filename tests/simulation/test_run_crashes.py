@@ -27,6 +27,7 @@ from actorium.actors.runs.budget import ONE_CALL, Budget
 from actorium.actors.runs.caller import Caller
 from actorium.actors.runs.config import AgentConfig
 from actorium.actors.runs.delegation import DELEGATE
+from actorium.actors.runs.ending import Ending
 from actorium.actors.runs.engine import Engine
 from actorium.actors.runs.plan import beginning
 from actorium.actors.runs.record import Done, Ended, Intended, Undone
@@ -416,7 +417,7 @@ def keeps_the_decision_after_it_was_used(monkeypatch) -> None:
 def forgets_what_it_owes(monkeypatch) -> None:
     async def nothing(self) -> None: ...
 
-    monkeypatch.setattr(Engine, "_settle_owed", nothing)
+    monkeypatch.setattr(Ending, "settle_owed", nothing)
 
 
 def never_undoes(monkeypatch) -> None:

@@ -10,10 +10,12 @@ import msgspec
 
 from actorium import (
     Actor,
+    Agent,
     AgentStatus,
     App,
     Artifact,
     BadTask,
+    Budget,
     Client,
     Context,
     Definition,
@@ -31,6 +33,7 @@ from actorium import (
     Strategy,
     Supervisor,
     Task,
+    tool,
 )
 
 
@@ -113,6 +116,43 @@ App(Counter)  # type: ignore[arg-type]
 Policy(intensity="many")  # type: ignore[arg-type]
 Options(attemps=3)  # type: ignore[call-arg]
 Task("add")  # type: ignore[call-arg]
+
+
+@tool(effect="irreversible", risk="high", timeout=30.0)
+async def pay(invoice: int, ctx: Context) -> str:
+    return f"{ctx.agent} paid {invoice}"
+
+
+@tool
+def look(number: int) -> str:
+    return str(number)
+
+
+clerk = Agent("clerk", model="ollama:llama3.2", tools=[look], isolation="process", execution="never")
+assert_type(clerk, Definition)
+writer = Agent(
+    "writer",
+    model="anthropic:claude-sonnet-5-5",
+    fallback=["openai:gpt-5.1"],
+    prompt="You write.",
+    tools=[pay, "shop:look", clerk],
+    delegates=[clerk, "reviewer"],
+    budget=Budget(usd=0.50, steps=20),
+    risk="low",
+    output=Total,
+    effort="high",
+    reminders=[60.0],
+    on_expiry="halt",
+    skills=["write"],
+    options=Options(idle=5.0),
+)
+App(writer, clerk, counter)
+Agent("writer")  # type: ignore[call-arg]
+Agent("writer", model="a:b", tols=[pay])  # type: ignore[call-arg]
+Agent("writer", model="a:b", risk="huge")  # type: ignore[arg-type]
+Agent("writer", model="a:b", tools=[len])  # type: ignore[list-item]
+Budget(dollars=1)  # type: ignore[call-arg]
+tool(effects="pure")  # type: ignore[call-overload]
 
 
 async def use() -> None:

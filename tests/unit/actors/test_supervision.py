@@ -12,6 +12,7 @@ from actorium.actors.supervision import (
     Restart,
     RestartChildren,
     Strategy,
+    agents,
     decide,
 )
 
@@ -81,6 +82,14 @@ def test_the_backoff_doubles_up_to_its_cap() -> None:
         return decision.delay
 
     assert [delay(n) for n in range(6)] == pytest.approx([0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+
+
+def test_a_group_among_the_children_stands_for_its_members() -> None:
+    """In start order, whichever way they are named; its supervisor is not stopped with them."""
+    children = [Child("a"), Child("group", members=("b", "c")), Child("d")]
+
+    assert agents(children, ("d", "group")) == ["b", "c", "d"]
+    assert agents(children, ()) == []
 
 
 CHILDREN = st.lists(st.sampled_from(Restart), min_size=1, max_size=5).map(

@@ -282,7 +282,7 @@ async def test_a_cancelled_run_ends_with_what_there_is_and_nobody_is_asked_any_m
 
     script = in_order(call(("pay", {}), text="I would pay."))
     assert await stage.carry(script, pay) is None
-    ended = await (await stage.engine(script, pay)).cancel("by ann")
+    ended = await (await stage.engine(script, pay)).ending.cancel("by ann")
     assert (ended.why, ended.result.status, ended.result.failure.code) == (
         "cancelled",
         Status.FAILURE,
@@ -290,4 +290,4 @@ async def test_a_cancelled_run_ends_with_what_there_is_and_nobody_is_asked_any_m
     )
     assert ended.result.data == "I would pay."
     assert await stage.approvals.list() == []
-    assert await (await stage.engine(script, pay)).cancel() == ended
+    assert await (await stage.engine(script, pay)).ending.cancel() == ended

@@ -97,9 +97,13 @@ def test_a_toml_file_says_the_same_as_python(program) -> None:
         ("agent = [1, 2]", "agent 1"),
         ("[[agents]]\nname = 'a'", "unknown table 'agents', did you mean 'agent'?"),
         ("[[agent]]\nname = 'a'\nkin = 'b'", "unknown key 'kin', did you mean 'kind'?"),
-        ("[[agent]]\nname = 'a'", "missing required field `kind`"),
+        ("[[agent]]\nname = 'a'\nmodle = 'b:c'", "agent a: unknown key 'modle', did you mean 'model'?"),
+        ("[[agent]]\nname = 'a'", 'agent a: it needs model = "provider:model"'),
+        ("[[agent]]\nname = 'a'\nkind = 'x:Y'\nmodel = 'b:c'", "agent a has kind and model"),
+        ("[[agent]]\nkind = 'x:Y'", "agent 1: Object missing required field `name`"),
+        ("[[agent]]\nmodel = 'b:c'", "agent 1: name is missing"),
         ("[[agent]]\nname = 'A B'\nkind = 'x:Y'", "agent id 'A B'"),
-        ("[[agent]]\nname = 'a'\nkind = 'nowhere:Y'", "agent 'a': this program has no nowhere:Y"),
+        ("[[agent]]\nname = 'a'\nkind = 'nowhere:Y'", "agent a: this program has no nowhere:Y"),
         (
             "[[agent]]\nname = 'a'\nkind = 'nowhere:Y'\n[agent.options]\nattemps = 3",
             "did you mean 'attempts'?",
@@ -184,3 +188,42 @@ def test_groups_stand_in_an_app_beside_single_agents() -> None:
 
     assert [d.name for d in app.definitions] == ["alone", "boss", "one", "two"]
     assert [d.options.supervisor for d in app.definitions] == ["", "", "boss", "boss"]
+
+
+def test_everything_that_cannot_work_is_told_at_once(program) -> None:
+    """A line for each agent, whatever kind it is of."""
+    path = program(
+        PROGRAM.format(
+            "from actorium import Agent\n"
+            "class Bad(Actor):\n    state: dict\n"
+            "app = App(Bad.named('a'), Agent('b', model='c:d', tools=['nowhere:look']), Counter.named('e'))"
+        )
+    )
+    with pytest.raises(ConfigError) as refused:
+        load_app(str(path))
+
+    first, second = refused.value.message.splitlines()
+    assert first.startswith("agent a: Bad.state must be annotated")
+    assert second.startswith("agent b: there is no tool nowhere:look")
+
+
+def test_a_strange_provider_is_refused_where_the_settings_are_known(program) -> None:
+    """While a program is loaded nobody knows them; `check` by itself knows those of every user."""
+    path = program(
+        PROGRAM.format("from actorium import Agent\napp = App(Agent('b', model='antropic:claude'))")
+    )
+    app = load_app(str(path))
+
+    with pytest.raises(ConfigError, match="agent b: no model provider 'antropic': did you mean anthropic"):
+        app.check()
+
+
+def test_a_delegate_that_lives_elsewhere_is_worth_a_word(program) -> None:
+    """`check` returns what keeps nobody from working."""
+    text = PROGRAM.format(
+        "from actorium import Agent\napp = App(Agent('b', model='ollama:x', delegates=['c']))"
+    )
+    (problem,) = load_app(str(program(text))).check()
+
+    assert (problem.agent, problem.fatal) == ("b", False)
+    assert "gives tasks to c" in problem.says

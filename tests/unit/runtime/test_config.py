@@ -1,9 +1,13 @@
 """Settings: from a file, the environment and flags; what is wrong is found before anything starts."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from actorium.actors.models.prices import Price
+from actorium.actors.models.resolve import ModelSettings, ProviderSettings
 from actorium.bus.errors import ConfigError
 from actorium.runtime.config import NatsSettings, Settings, load_settings
 
@@ -77,6 +81,26 @@ def test_variables_of_others_do_not_count() -> None:
         ("", {"ACTORIUM_": "b"}, "unknown key ''"),
         ("", {"ACTORIUM_NATS__": "b"}, "unknown key 'nats.'"),
         ("actorium = 5\n", {}, "actorium"),
+        (
+            "[actorium.models]\nprovider = 5\n",
+            {},
+            r"unknown key 'models\.provider', did you mean 'providers'\?",
+        ),
+        (
+            "[actorium.models.providers.lab]\nbase_ulr = 'x'\n",
+            {},
+            r"models\.providers\.lab: unknown key 'base_ulr', did you mean 'base_url'\?",
+        ),
+        ("[actorium.models.providers.lab]\nwire = 'smoke'\n", {}, r"models\.providers\.lab: .*\$\.wire"),
+        ("[actorium.prices.'a:b']\ninput = 1\n", {}, r"prices\.a:b: .*`output`"),
+        (
+            "[actorium.prices.'gpt-5']\ninput = 1\noutput = 1\n",
+            {},
+            "'gpt-5' is no model: write provider:model",
+        ),
+        ("[actorium.prices.'a:b']\ninput = -1\noutput = 1\n", {}, "'a:b' must cost 0 or more"),
+        ("", {"ACTORIUM_PRICES": "{'a:b'"}, "ACTORIUM_PRICES is no JSON object"),
+        ("", {"ACTORIUM_MODELS__PROVIDERS__LAB": "sk-1"}, r"models\.providers\.lab must be a table, no str"),
         ("[actorium\n", {}, "is no TOML"),
     ],
 )
@@ -107,6 +131,76 @@ def test_secrets_are_not_shown() -> None:
 
     assert "s3cret" not in shown
     assert "nats://x" in shown
+
+
+def test_models_and_prices_stand_beside_the_rest(file) -> None:
+    """Providers by name, prices by `provider:model`, whatever dots stand in it."""
+    text = """
+[actorium.models.providers.lab]
+base_url = "http://lab/v1"
+key_env = "LAB_KEY"
+[actorium.prices."openai:gpt-5.1"]
+input = 1.25
+output = 10
+"""
+    settings = load_settings(file(text), {})
+
+    lab = ProviderSettings(base_url="http://lab/v1", key_env="LAB_KEY")
+    assert settings.models == ModelSettings(providers={"lab": lab})
+    assert settings.prices == {"openai:gpt-5.1": Price(input=1.25, output=10.0)}
+
+
+def test_the_environment_changes_single_values_of_models_and_prices(file) -> None:
+    """By name, or as a JSON object for names that no variable can have; what is beside them stays."""
+    path = file(
+        '[actorium.models.providers.lab]\nbase_url = "http://file"\nkey_env = "LAB_KEY"\n'
+        '[actorium.prices."lab:m-1.5"]\ninput = 1\noutput = 2\n'
+    )
+    environment = {
+        "ACTORIUM_MODELS__PROVIDERS__LAB__BASE_URL": "http://env",
+        "ACTORIUM_PRICES": '{"lab:m-1.5": {"output": 3}, "*": {"input": 0, "output": 0}}',
+    }
+
+    settings = load_settings(path, environment)
+
+    assert settings.models.providers["lab"] == ProviderSettings(base_url="http://env", key_env="LAB_KEY")
+    assert settings.prices["lab:m-1.5"] == Price(input=1.0, output=3.0)
+    assert list(settings.prices) == ["lab:m-1.5", "*"]
+
+
+def test_one_variable_of_a_table_wins_over_the_variable_of_the_whole() -> None:
+    """In whatever order the environment has them."""
+    single = {"ACTORIUM_NATS__TOKEN": "single"}
+    whole = {"ACTORIUM_NATS": '{"token": "whole", "user": "bob"}'}
+
+    assert load_settings(environment=single | whole).nats == NatsSettings(token="single", user="bob")
+    assert load_settings(environment=whole | single).nats == NatsSettings(token="single", user="bob")
+
+
+def test_keys_of_models_are_not_shown() -> None:
+    """Neither in a settings value, nor in the error of a table that is none."""
+    own = ModelSettings(providers={"openai": ProviderSettings(key="sk-secret")})
+    assert "sk-secret" not in repr(Settings(models=own))
+
+    with pytest.raises(ConfigError) as refused:
+        load_settings(environment={"ACTORIUM_MODELS__PROVIDERS__OPENAI": "sk-secret"})
+    assert "sk-secret" not in refused.value.message
+
+
+def test_a_password_in_the_url_is_not_shown() -> None:
+    """The rest of the url is."""
+    shown = repr(NatsSettings(url="nats://bob:s3cret@host:4222"))
+
+    assert "s3cret" not in shown
+    assert "host:4222" in shown
+
+
+def test_settings_load_no_library_of_a_provider() -> None:
+    """A command that never asks a model does not pay for one."""
+    program = "import sys, actorium.runtime.config; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert not {"httpx2", "anthropic", "genai_prices"} & set(done.stdout.split())
 
 
 def test_a_node_has_a_name_that_can_stand_in_a_subject() -> None:

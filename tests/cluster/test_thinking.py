@@ -1,0 +1,150 @@
+"""Thinking agents on real processes: kill -9 at random moments repeats no finished call and loses no task."""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from actorium import Status
+from actorium.actors.card import Cards, chain
+from actorium.actors.runs.approval import Decision, Verdict
+from actorium.actors.runs.approvals import Approvals
+from actorium.bus import subjects
+from actorium.storage.verifier import Verifier
+from cluster.apps_thinking import lines
+from cluster.harness import SOON, Cluster, Node, attached, chance_pause, each_once, kill
+from eventually import eventually
+from servers import TestServer
+
+SOURCE = str(Path(__file__).parent / "apps_thinking.py")
+
+
+@pytest.fixture(scope="module")
+def thinking_node(nats_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Node]:
+    """A server and a node with two workers that run thinking agents."""
+    home = tmp_path_factory.mktemp("thinking")
+    server = TestServer(nats_binary, home / "nats")
+    server.start()
+    node = Node(server.url, home, "thinking").start(SOURCE)
+    yield node
+    node.end()
+    server.kill()
+
+
+@pytest.fixture
+async def thinking(thinking_node: Node) -> AsyncIterator[Cluster]:
+    """The node above, with both workers at work; its log is shown when a test fails."""
+    before = len(thinking_node.log)
+    try:
+        async with attached(thinking_node.settings.nats.url) as seen:
+            await seen.settled(2)
+            yield seen
+    finally:
+        print(thinking_node.log[before:][-8000:])  # noqa: T201
+
+
+async def whole_run(cluster: Cluster, agent: str, task_id: str) -> list[str]:
+    """The verified kinds of the records of a run."""
+    part = subjects.partition(subjects.DEFAULT_TENANT, agent)
+    name = chain(subjects.DEFAULT_TENANT, agent, task_id)
+    subject = subjects.ledger(part, subjects.DEFAULT_TENANT, name)
+    verifier = Verifier(subject)
+    return [verifier.feed(entry.value).kind async for entry in cluster.names.ledger.read(subject)]
+
+
+def nothing_twice(journal: str) -> None:
+    """No transfer stands twice, and of every booking one stands more than was taken back."""
+    written = Counter(lines(journal))
+    assert not [line for line, times in written.items() if line.startswith("transfer") and times > 1]
+    for line, times in written.items():
+        if line.startswith("book "):
+            assert times - written["un" + line] == 1, (line, written)
+
+
+async def test_workers_killed_at_random_moments_repeat_no_effect_and_lose_no_run(
+    thinking: Cluster, rng: random.Random, seed: int, tmp_path: Path
+) -> None:
+    journal, told = str(tmp_path / "journal"), {}
+    for n in range(4):
+        name = f"clerk-{n}"
+        told[name] = [f"k{seed}-{n}-{i}" for i in range(6)]
+        for task_id in told[name]:
+            await thinking.client.tell(name, f"journal={journal} work", task_id=task_id)
+    for _ in range(5):
+        await chance_pause(rng.uniform(0.05, 0.3))
+        kill(rng.choice(sorted((await thinking.workers()).values())))
+    for name, ids in told.items():
+        for result in await each_once(thinking, name, ids):
+            assert result.status is Status.SUCCESS, result
+            assert result.data == "all done"
+        for task_id in ids:
+            kinds = await whole_run(thinking, name, task_id)
+            assert kinds.count("answered") == 4
+            assert kinds[-1] == "ended"
+    nothing_twice(journal)
+    transfers = {line for line in lines(journal) if line.startswith("transfer")}
+    assert len(transfers) == 2 * sum(map(len, told.values()))
+    assert await Cards(thinking.names.live).all() == []
+
+
+async def test_an_agent_in_a_process_of_its_own_goes_on_after_that_process_is_killed(
+    thinking: Cluster, thinking_node: Node, tmp_path: Path, seed: int
+) -> None:
+    journal, ids = str(tmp_path / "journal"), [f"a{seed}-{n}" for n in range(3)]
+    for task_id in ids:
+        await thinking.client.tell("clerk-alone", f"journal={journal} work", task_id=task_id)
+    workers = set((await thinking.workers()).values())
+
+    def process() -> int | None:
+        below = thinking_node.descendants()
+        return next((pid for pid in below[1:] if pid not in workers), None)
+
+    for at in range(2):
+        await eventually(lambda at=at: len(lines(journal)) > at, SOON, what="it works")
+        pid = process()
+        assert pid is not None
+        kill(pid)
+    for result in await each_once(thinking, "clerk-alone", ids):
+        assert (result.status, result.data) == (Status.SUCCESS, "all done")
+    nothing_twice(journal)
+
+
+async def test_a_delegation_survives_the_death_of_every_worker(
+    thinking: Cluster, tmp_path: Path, seed: int
+) -> None:
+    journal = str(tmp_path / "journal")
+    await thinking.client.tell("chief", f"journal={journal} all of you", task_id=f"c{seed}")
+    await eventually(lambda: lines(journal), SOON, what="a clerk works")
+    for pid in (await thinking.workers()).values():
+        kill(pid)
+    (result,) = await each_once(thinking, "chief", [f"c{seed}"])
+    assert (result.status, result.data) == (Status.SUCCESS, "the clerks are done")
+    assert result.metrics.tool_calls == 3
+    nothing_twice(journal)
+    assert sum(line.startswith("transfer") for line in lines(journal)) == 6
+
+
+async def test_a_run_that_waits_for_a_person_outlives_the_whole_node(
+    nats_server: TestServer, make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    journal = str(tmp_path / "journal")
+    node = make_node(nats_server.url, "before", source=SOURCE)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(2)
+        await cluster.client.tell("payer", f"journal={journal} pay", task_id="p1")
+        approvals = Approvals(cluster.names.state)
+        await eventually(approvals.list, SOON, what="somebody is asked")
+        node.crash()
+        (pending,) = await approvals.list()
+        question = pending.question
+        assert question.arguments == {"journal": journal, "amount": 17}
+        edited = Decision(
+            verdict=Verdict.EDIT, hash=question.hash, by="ann", arguments={"journal": journal, "amount": 16}
+        )
+        await approvals.answer(question.id, edited)  # while nothing runs at all
+        make_node(nats_server.url, "after", source=SOURCE)
+        (result,) = await each_once(cluster, "payer", ["p1"])
+        assert (result.status, result.data) == (Status.SUCCESS, "paid")
+        assert [line.split()[:2] for line in lines(journal)] == [["pay", "16"]]

@@ -1,0 +1,207 @@
+"""Thinking agents in one process: tasks become runs that outlive their owners, over the same worker code."""
+
+import asyncio
+from typing import ClassVar
+
+import pytest
+
+from actorium import App, Client, Status, Task
+from actorium.actors.card import Cards
+from actorium.actors.definition import Options
+from actorium.actors.models.port import ModelRequest, ModelResponse
+from actorium.actors.models.scripted import call, in_order, say
+from actorium.actors.runs.approval import Decision, Verdict
+from actorium.actors.runs.approvals import Approvals
+from actorium.actors.runs.config import Agent
+from actorium.actors.runs.tool import tool
+from actorium.runtime.memory import MemoryWorld, in_memory
+from eventually import eventually
+
+
+class Bank:
+    """What really happened."""
+
+    paid: ClassVar[list[int]] = []
+    gate: ClassVar[asyncio.Event]
+
+
+@tool(effect="irreversible", risk="high")
+async def pay(amount: int) -> str:
+    """Pay an amount."""
+    Bank.paid.append(amount)
+    return f"paid {amount}"
+
+
+@tool(effect="pure", risk="low")
+async def look() -> str:
+    """Look for a long time."""
+    await Bank.gate.wait()
+    return "seen"
+
+
+greet = in_order(say("hello"))
+payer = in_order(call(("pay", {"amount": 7}), text="It is due"), say("done"))
+looker = in_order(call(("look", {})), say("I saw it"))
+
+
+def boss(request: ModelRequest) -> ModelResponse:
+    """Gives the same task to two agents, and reports."""
+    return in_order(
+        call(
+            ("delegate_task", {"agent": "greeter", "task": "greet"}),
+            ("delegate_task", {"agent": "payer", "task": "pay"}),
+        ),
+        say("both are done"),
+    )(request)
+
+
+def waiter(request: ModelRequest) -> ModelResponse:
+    """Gives a task to somebody slow."""
+    return in_order(call(("delegate_task", {"agent": "looker", "task": "look"})), say("seen"))(request)
+
+
+HERE = __name__
+GREETER = Agent("greeter", model=f"scripted:{HERE}:greet")
+PAYER = Agent("payer", model=f"scripted:{HERE}:payer", tools=[pay])
+LOOKER = Agent("looker", model=f"scripted:{HERE}:looker", tools=[look])
+BOSS = Agent("boss", model=f"scripted:{HERE}:boss", delegates=["greeter", "payer"])
+WAITER = Agent("waiter", model=f"scripted:{HERE}:waiter", delegates=["looker"])
+APP = App(GREETER, PAYER, LOOKER, BOSS, WAITER)
+
+
+@pytest.fixture(autouse=True)
+def bank() -> None:
+    Bank.paid = []
+    Bank.gate = asyncio.Event()
+
+
+async def answer(world: MemoryWorld, client: Client, verdict: Verdict, **more: object) -> None:
+    """Answer the one question that is open."""
+    approvals = Approvals(world.state)
+
+    async def asked() -> bool:
+        return len(await approvals.list()) == 1
+
+    await eventually(asked)
+    (pending,) = await approvals.list()
+    question = pending.question
+    await approvals.answer(question.id, Decision(verdict=verdict, hash=question.hash, by="ann", **more))
+    await client.courier.on_run(question.agent, question.run.partition("/")[2], "wake", {})
+
+
+async def test_a_task_becomes_a_run_and_its_answer_the_result():
+    async with in_memory(APP) as client:
+        result = await client.ask("greeter", "greet me")
+        assert (result.status, result.data, result.metrics.steps) == (Status.SUCCESS, "hello", 1)
+        handle = await client.tell("greeter", "greet me")
+        assert (await handle.result(timeout=5)).data == "hello"
+
+
+async def test_the_same_task_told_twice_is_one_run():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        first = await client.tell("greeter", "greet me", task_id="t1")
+        assert (await first.result(timeout=5)).data == "hello"
+        second = await client.tell("greeter", "something else", task_id="t1")
+        assert (await second.result(timeout=5)).data == "hello"
+
+
+async def test_a_risky_call_waits_for_a_person_without_being_carried_and_then_goes_on():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("payer", "pay it")
+
+        async def parked() -> bool:
+            return (await client.status("payer")).get("parked") == 1
+
+        await eventually(parked)
+        assert (await client.status("payer"))["current_task_id"] is None
+        assert Bank.paid == []
+        await answer(world, client, Verdict.ACCEPT)
+        assert (await handle.result(timeout=5)).data == "done"
+        assert Bank.paid == [7]
+        assert await Cards(world.live).all() == []
+
+
+async def test_a_run_that_waits_for_a_person_goes_on_after_everything_was_stopped():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("payer", "pay it", task_id="t1")
+        approvals = Approvals(world.state)
+
+        async def asked() -> bool:
+            return bool(await approvals.list())
+
+        await eventually(asked)
+    async with in_memory(APP, world) as client:
+        await answer(world, client, Verdict.ACCEPT)
+        handle = await client.tell("payer", "pay it", task_id="t1")
+        assert (await handle.result(timeout=5)).data == "done"
+    assert Bank.paid == [7]
+
+
+async def test_a_parent_rests_while_its_delegate_waits_for_a_person():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("boss", "do both")
+
+        async def both_parked() -> bool:
+            return [(await client.status(name)).get("parked") for name in ("boss", "payer")] == [1, 1]
+
+        await eventually(both_parked)
+        await answer(world, client, Verdict.ACCEPT)
+        result = await handle.result(timeout=5)
+        assert result.data == "both are done"
+        assert Bank.paid == [7]
+        assert result.metrics.tool_calls == 2
+
+
+async def test_a_cancel_reaches_what_was_delegated_and_says_so():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("waiter", "wait")
+
+        async def looking() -> bool:
+            return (await client.status("looker")).get("current_task_id") is not None
+
+        await eventually(looking)
+        receipt = await handle.cancel("enough")
+        assert receipt
+        assert [(child.agent, child.cancelled) for child in receipt.children] == [("looker", True)]
+        result = await handle.result(timeout=5)
+        assert result.failure is not None
+        assert result.failure.code == "cancelled"
+        assert await Cards(world.live).all() == []
+        assert await handle.cancel()  # again says the same
+
+
+async def test_runs_of_one_agent_go_side_by_side_up_to_its_bound():
+    few = Agent("looker", model=f"scripted:{HERE}:looker", tools=[look], options=Options(parallel=2))
+    async with in_memory(App(few)) as client:
+        handles = [await client.tell("looker", Task(spec=n)) for n in range(3)]
+
+        async def two() -> bool:
+            return (await client.status("looker")).get("waiting") == 1
+
+        await eventually(two)
+        Bank.gate.set()
+        results = [await handle.result(timeout=5) for handle in handles]
+        assert [result.data for result in results] == ["I saw it"] * 3
+
+
+async def test_a_run_in_the_middle_of_a_call_goes_on_with_the_next_owner():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        await client.tell("looker", "look", task_id="t1")
+
+        async def looking() -> bool:
+            return (await client.status("looker")).get("current_task_id") is not None
+
+        await eventually(looking)
+        stopping = asyncio.ensure_future(client.stop("looker"))
+        Bank.gate.set()  # the call ends, and the run rests before its next step
+        await stopping
+    async with in_memory(APP, world) as client:
+        await client.restart("looker")
+        handle = await client.tell("looker", "look", task_id="t1")
+        assert (await handle.result(timeout=5)).data == "I saw it"
