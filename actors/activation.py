@@ -40,7 +40,7 @@ class Activation:
 
     __slots__ = (
         "_behaviour", "_clock", "_current", "_cut", "_gone", "_held", "_interruptible", "_ledger", "_mailbox",
-        "_post", "_searching", "_task", "_turn", "definition", "fault", "last_activity", "status", "tally",
+        "_post", "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity", "status", "tally",
     )  # fmt: skip
 
     def __init__(
@@ -54,7 +54,7 @@ class Activation:
         self.definition = definition
         self.status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
         self.tally = Tally()
-        self.last_activity = clock()
+        self.born = self.last_activity = clock()
         self.fault: ActoriumError | None = None
         self._behaviour = behaviour
         self._ledger = ledger

@@ -54,7 +54,7 @@ class Carriage:
     ) -> None:
         self.definition = definition
         self.status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
-        self.last_activity = clock()
+        self.born = self.last_activity = clock()
         self.fault: ActoriumError | None = None
         self._carrier = carrier
         self._cards = cards

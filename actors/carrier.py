@@ -126,6 +126,9 @@ class Carrier:
         """Do what somebody asks of a run: a signal, a pause, a query. Raises BadTask for an unknown verb."""
         raise NotImplementedError
 
+    async def told(self, order: Order) -> None:
+        """A run that was carried here has ended, and everybody who waits knows its result."""
+
     def forget(self, run: str) -> None:
         """A run that began here is carried elsewhere."""
 

@@ -148,6 +148,7 @@ class Carrying:
         await self._insist(carried, lambda: self._post.publish(card, result))
         if carried.reply is not None and self._post.owned():
             await carried.reply(result)
+        await self._insist(carried, lambda: self._carrier.told(self.order(card)))
         if card.wakes and card.told:
             await self._insist(carried, lambda: self._post.wake(card.wakes, card.parent))
         await self._insist(carried, lambda: self._cards.remove(self._post.part, card))

@@ -48,7 +48,7 @@ def to_result(value: object, milliseconds: int) -> Result:
     metrics = Metrics(execution_time_ms=milliseconds)
     try:
         if isinstance(value, Result):
-            spent = msgspec.structs.replace(metrics, tokens_used=value.metrics.tokens_used)
+            spent = msgspec.structs.replace(value.metrics, execution_time_ms=milliseconds)
             data = msgspec.to_builtins(value.data)
             result = msgspec.structs.replace(value, data=data, metrics=spent)
         else:

@@ -16,11 +16,20 @@ class Tally(msgspec.Struct):
     failed_tasks: int = 0
     restarts: int = 0
     busy_ms: int = 0
+    tokens_used: int = 0
+    usd: float = 0.0
+
+    @property
+    def average_ms(self) -> int:
+        """Milliseconds of handler time per task."""
+        return self.busy_ms // self.total_tasks if self.total_tasks else 0
 
     def count(self, result: Result) -> None:
         """Add one finished task."""
         self.total_tasks += 1
         self.busy_ms += result.metrics.execution_time_ms
+        self.tokens_used += result.metrics.tokens_used or 0
+        self.usd += result.metrics.usd or 0.0
         if result.status is Status.FAILURE:
             self.failed_tasks += 1
         else:

@@ -26,6 +26,7 @@ REASON = "Actorium-Reason"
 GRANT = "Actorium-Grant"  # what a delegated run may spend and do, JSON
 WAKES = "Actorium-Wakes"  # the agent whose run PARENT_RUN rests while the task is parked
 STATE = "Actorium-State"  # of an answer that is no result: `parked`
+AGENT = "Actorium-Agent"  # of an answer to a broadcast: whose it is
 OP = "Actorium-Op"  # on control subjects: what is asked, where it is not the agent itself
 
 WIRE_VERSION = "1"

@@ -32,7 +32,8 @@ from .frames import (
     read_frame,
     write_frame,
 )
-from .namespace import connect, ports_of
+from .namespace import connect
+from .ports import ports_of
 
 FAREWELL = 0.2  # seconds to close connections; a loop that is blocked does not use them
 
@@ -125,7 +126,10 @@ class AgentProcess:
             case Carry(order) if self._carrier is not None:
                 self._run = order.run
                 carried = await self._carrier.carry(order)
-                return Rested(carried) if isinstance(carried, Parked) else Done(carried)
+                if isinstance(carried, Parked):
+                    return Rested(carried)
+                await self._carrier.told(order)
+                return Done(carried)
             case Handle(task, envelope, task_id, attempt) if self._behaviour is not None:
                 self._repeated = True
                 outcome = await self._behaviour.handle(

@@ -5,6 +5,8 @@ header; without one it is an ask. Invariant: every request with a reply subject 
 error.
 """
 
+import time
+
 import msgspec
 
 from ..actors.carriage import Carriage
@@ -86,7 +88,7 @@ class ControlDesk:
                 pass
             case _:
                 raise BadMessage(f"control verb {verb!r} is not known here")
-        return describe(host.live.get(key), await self._registry.find(*key))
+        return describe(host.live.get(key), await self._registry.find(*key), time.monotonic())
 
     async def _on_run(
         self, host: PartitionHost, key: tuple[str, str], verb: str, which: _Which

@@ -5,10 +5,6 @@ The only place that picks technologies. Invariant: two processes with the same s
 
 import msgspec
 
-from ..actors.carrier import Ports
-from ..actors.models.prices import Prices
-from ..actors.models.resolve import Models
-from ..actors.port import Courier
 from ..bus.connection import Credentials
 from ..bus.errors import ConfigError
 from ..bus.nats import NatsBus
@@ -114,10 +110,3 @@ async def prepare(settings: Settings, bus: NatsBus) -> Features:
 def lease_of(settings: Settings) -> float:
     """The lease: as set, else by the number of replicas."""
     return settings.lease or (LEASE_SINGLE if settings.nats.replicas == 1 else LEASE_CLUSTER)
-
-
-def ports_of(names: Namespace, courier: Courier, settings: Settings) -> Ports:
-    """What carriers of this process work with; nothing is connected or loaded before it is used."""
-    return Ports(
-        names.ledger, names.blobs, names.state, courier, Models(settings.models), Prices(settings.prices)
-    )

@@ -94,7 +94,7 @@ class PartitionHost:
                 answer.set_result(result)
 
         letter = Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
-        self._offer(key, letter)
+        self.offer(key, letter)
         return answer
 
     def asked(self, message: Message) -> None:
@@ -112,7 +112,7 @@ class PartitionHost:
             return
         if may_answer(message.reply):  # a run outlives us, and answers from wherever it ends
             envelope = msgspec.structs.replace(envelope, reply_to=message.reply)
-        self._offer(
+        self.offer(
             (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)
         )
 
@@ -232,9 +232,10 @@ class PartitionHost:
             self._office.spawn(self._turn_away((tenant, agent), letter, error))
             return
         letter.task_id = letter.envelope.task_id or letter.task_id
-        self._offer((tenant, agent), letter)
+        self.offer((tenant, agent), letter)
 
-    def _offer(self, key: Key, letter: Letter) -> None:
+    def offer(self, key: Key, letter: Letter) -> None:
+        """Hand a letter to its actor, which is brought alive where it is not."""
         rising = self._rising.get(key)
         actor = self.live.get(key)
         if self._lost:
@@ -349,8 +350,8 @@ def _without_blob(message: Message) -> dict[str, str]:
     return {name: value for name, value in (message.headers or {}).items() if name != BLOB}
 
 
-def describe(actor: Live | None, definition: Definition) -> JsonObject:
-    """What `status` answers for an agent, live or not."""
+def describe(actor: Live | None, definition: Definition, now: float) -> JsonObject:
+    """What `status` answers for an agent, live or not; `uptime` is seconds in memory, `now` monotonic."""
     status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
     told: JsonObject = {
         "agent": definition.name,
@@ -363,4 +364,5 @@ def describe(actor: Live | None, definition: Definition) -> JsonObject:
         told |= {"current_task_id": actor.current_task, "waiting": actor.waiting}
         told |= {"parked": actor.parked} if isinstance(actor, Carriage) else {}
         told |= msgspec.to_builtins(actor.tally)
+        told |= {"average_ms": actor.tally.average_ms, "uptime": round(now - actor.born, 3)}
     return told

@@ -22,6 +22,7 @@ from ..actors.errors import ActorError
 from ..actors.port import Behaviour
 from ..bus.errors import ActoriumError
 from ..storage.port import Leases, Session
+from .broadcast import Broadcast
 from .control import ControlDesk
 from .courier import BusCourier
 from .front_door import FrontDoor
@@ -29,8 +30,9 @@ from .guardian import Guardian
 from .holder import Holder
 from .isolation import Isolated, IsolatedCarrier
 from .lease import Lease
-from .namespace import Namespace, connect, connect_leases, ports_of
+from .namespace import Namespace, connect, connect_leases
 from .partition import Means, PartitionHost
+from .ports import ports_of
 from .post import PostOffice
 from .quarantine import QuarantinedCourier
 from .relaying import Relaying
@@ -144,11 +146,13 @@ class Worker:
             tasks=tasks,
         )
         self.door = FrontDoor(names, self.courier, office)
+        self.broadcast = Broadcast(names, self.hosts, office)
         self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks)
 
     async def run(self) -> None:
         """Serve until cancelled."""
         await self.door.open()
+        await self.broadcast.open()
         await self.synadia.open()
         self._tasks.create_task(self.relaying.run())
         self._tasks.create_task(self.relaying.learn())
@@ -157,6 +161,7 @@ class Worker:
     async def drain(self, timeout: float) -> None:
         """Hand everything back."""
         await self.door.close()
+        await self.broadcast.close()
         await self.synadia.close()
         await self.holder.drain(timeout)
         await self.synadia.end()

@@ -54,10 +54,11 @@ def _preload(source: str) -> None:
     import uvloop  # noqa: F401
 
     from . import agent_process, worker  # noqa: F401
+    from ..actors.runs.preload import preload
     from .app import load_app
 
     if source:
-        load_app(source)
+        preload(load_app(source).definitions)
     gc.collect()
     gc.freeze()
 

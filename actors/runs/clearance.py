@@ -20,6 +20,9 @@ from .state import RunState
 from .tool import Tool, unknown_tool
 
 
+ATTEMPTS = 5  # of one call; a delegate that rests is asked again as often as there is news
+
+
 class Run(msgspec.Struct, frozen=True):
     """The call may run now."""
 
@@ -57,7 +60,7 @@ def call_action(call: Call, tools: Mapping[str, Tool], allowed: Risk) -> CallAct
     """
     tool = tools.get(call.wanted.name)
     if call.stage is Stage.INTENDED:
-        return _interrupted(tool.spec.effect) if tool else Ask(About.UNKNOWN)
+        return _interrupted(tool.spec.effect, call) if tool else Ask(About.UNKNOWN)
     told = _told(call)
     if told is not None:
         return told
@@ -137,7 +140,10 @@ def _told(call: Call) -> Tell | None:
             assert_never(decision.verdict)
 
 
-def _interrupted(effect: EffectClass) -> CallAction:
+def _interrupted(effect: EffectClass, call: Call) -> CallAction:
+    """A call that may run again, runs again; one whose attempts all ended with their process does not for ever."""
+    if call.attempt >= ATTEMPTS and call.grant is None and effect is not EffectClass.IRREVERSIBLE:
+        return Tell(f"It was interrupted {call.attempt} times in the middle; it is not tried again.")
     match effect:
         case EffectClass.PURE | EffectClass.IDEMPOTENT:
             return Run()

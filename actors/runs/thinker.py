@@ -58,6 +58,7 @@ class Thinker(Carrier):
         self._wall = wall
         self._books: dict[str, RunBook] = {}  # of runs that began here and were not carried yet
         self._engines: dict[str, Engine] = {}
+        self._summaries: dict[str, tuple[Task, str]] = {}  # of runs that ended here, until they were told
         self._ending: set[str] = set()  # what they delegated shall end with them
 
     async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
@@ -99,8 +100,15 @@ class Thinker(Carrier):
         ended = book.state.ended
         if ended is None:
             return Parked()
-        await self._keep_summary(order, book, ended)
+        if book.state.started is not None:
+            self._summaries[order.run] = (book.state.started.task, ended.summary)
         return ended.result
+
+    async def told(self, order: Order) -> None:
+        """Keep what the next run of the same objective is told."""
+        kept = self._summaries.pop(order.run, None)
+        if kept is not None:
+            await self._objectives.keep(order.card, *kept)
 
     def rest(self, run: str) -> None:
         """Have a run return at its next step."""
@@ -176,10 +184,6 @@ class Thinker(Carrier):
         account = book.state.started.account if book.state.started else ""
         purse = Purse(order.run, self.ports.prices, self._accounts, account)
         return Ending(book, purse, self._approvals, self._ctx(order))
-
-    async def _keep_summary(self, order: Order, book: RunBook, ended: Ended) -> None:
-        if book.state.started is not None:
-            await self._objectives.keep(order.card, book.state.started.task, ended.summary)
 
     def _children(self, order: Order, book: RunBook) -> list[tuple[str, str]]:
         """Agent and task of everything that was delegated and has not returned."""

@@ -205,3 +205,15 @@ async def test_a_run_in_the_middle_of_a_call_goes_on_with_the_next_owner():
         await client.restart("looker")
         handle = await client.tell("looker", "look", task_id="t1")
         assert (await handle.result(timeout=5)).data == "I saw it"
+
+
+async def test_a_broadcast_reaches_every_agent_that_is_not_stopped():
+    named = App(GREETER, *(Agent(f"greeter-{n}", model=f"scripted:{HERE}:greet") for n in range(3)))
+    async with in_memory(named) as client:
+        await client.stop("greeter-1")
+        answers = await client.broadcast("hello all")
+        assert {name: result.data for name, result in answers.items()} == {
+            "greeter": "hello",
+            "greeter-0": "hello",
+            "greeter-2": "hello",
+        }
