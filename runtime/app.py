@@ -18,7 +18,7 @@ from ..actors.definition import Definition, Isolation, Options
 from ..actors.errors import UnknownKind
 from ..actors.fields import decode, isolated, nearest
 from ..actors.message import reader
-from ..actors.models.resolve import DEFAULTS, ModelSettings
+from ..actors.models.settings import DEFAULTS, ModelSettings
 from ..actors.problem import Problem, refuse
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id

@@ -18,7 +18,7 @@ import msgspec
 
 from ..actors.fields import decode, nearest
 from ..actors.models.prices import Price
-from ..actors.models.resolve import ModelSettings
+from ..actors.models.settings import ModelSettings
 from ..bus.errors import ConfigError
 from ..bus.subjects import PARTITIONS
 from ..bus.value import Json, JsonObject

@@ -10,7 +10,8 @@ import msgspec
 
 from . import anthropic
 from .profile import Profile
-from .resolve import DEFAULTS, KNOWN, ModelSettings, ProviderSettings, Wire
+from .resolve import KNOWN
+from .settings import DEFAULTS, ModelSettings, ProviderSettings, Wire
 
 SETTINGS = "the settings"
 

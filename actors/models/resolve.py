@@ -7,7 +7,6 @@ import os
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from difflib import get_close_matches
-from enum import StrEnum
 from importlib import import_module
 from pathlib import Path
 from typing import Self
@@ -19,51 +18,12 @@ from . import anthropic, recorded, scripted
 from .anthropic import AnthropicModel
 from .chain import Fallback, Retry
 from .openai import OpenAIModel
-from .port import JsonObject, Model
-from .profile import PROFILES, Limit, Profile
+from .port import Model
+from .profile import PROFILES, Profile
 from .recorded import RecordedModel
 from .scripted import ScriptedModel
+from .settings import DEFAULTS, ModelSettings, ProviderSettings, Wire
 
-
-class Wire(StrEnum):
-    """What an address of the user's own speaks."""
-
-    OPENAI = "openai"
-    ANTHROPIC = "anthropic"
-
-
-class ProviderSettings(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """A provider as the user has it; what is empty is as the provider has it.
-
-    Attributes:
-        key: Better not here, but in the environment.
-        key_env: The variable that holds the key.
-        extra: Fields for the body of every call, such as `temperature`.
-    """
-
-    base_url: str = ""
-    key: str = ""
-    key_env: str = ""
-    wire: Wire = Wire.OPENAI
-    limit: Limit | None = None
-    extra: JsonObject = {}
-
-    def __repr__(self) -> str:
-        key = "***" if self.key else ""
-        return f"ProviderSettings(base_url={self.base_url!r}, key={key!r}, wire={self.wire.value!r})"
-
-
-class ModelSettings(
-    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
-):
-    """Providers by name: changes to those we know, and new ones, which need a `base_url`."""
-
-    providers: dict[str, ProviderSettings] = {}
-
-
-DEFAULTS = ModelSettings()
 KNOWN: Mapping[str, Profile] = {profile.name: profile for profile in PROFILES}
 OTHERS = (anthropic.PROVIDER, scripted.PROVIDER, recorded.PROVIDER)
 

@@ -30,7 +30,8 @@ def agent_tool(name: str, description: str = "") -> Tool:
 
     about = cleandoc(description) or f"Give a task to the agent {name} and wait for its result."
     give_task.__doc__ = f"{about}\n\nArgs:\n    task: {TASK}"
-    return tool(effect=EffectClass.IDEMPOTENT, risk=Risk.LOW, timeout=LONGEST, name=name)(give_task)
+    make = tool(effect=EffectClass.IDEMPOTENT, risk=Risk.LOW, timeout=LONGEST, name=name)
+    return make(give_task).delegating()
 
 
 def agents_in(tools: tuple[str, ...]) -> tuple[str, ...]:

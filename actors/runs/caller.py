@@ -102,7 +102,7 @@ class Caller:
         """Reserve, write the intention, call, write what came of it."""
         tool, key = self._tools[call.wanted.name], self._key(call)
         refused = None if call.attempt else await self._purse.reserve(bill(call, ONE_CALL))
-        record = await self._book.decide(lambda state: intention(state, call.id, tool, key, refused))
+        record = await self._book.decide(lambda state: intention(state, call.id, self._tools, key, refused))
         if isinstance(record, Failed):
             await self._closed(call, record)
             return

@@ -13,7 +13,7 @@ from ..errors import BadTask
 from .approval import About, Verdict
 from .budget import ONE_CALL, Cost, Exceeded, exceeded, share
 from .call import Call, Stage
-from .delegation import DELEGATE, Grant
+from .delegation import Grant
 from .effect import EffectClass, Risk
 from .record import Failed, Intended
 from .state import RunState
@@ -77,17 +77,23 @@ def call_action(call: Call, tools: Mapping[str, Tool], allowed: Risk) -> CallAct
 
 
 def intention(
-    state: RunState, call_id: str, tool: Tool, key: str, refused: Exceeded | None
+    state: RunState,
+    call_id: str,
+    tools: Mapping[str, Tool],
+    key: str,
+    refused: Exceeded | None,
 ) -> Intended | Failed:
     """The record that stands before a call runs: with its reservation, or that it does not fit.
 
     Args:
+        tools: What the agent may use, the call's own among them.
         refused: The limit of the shared account that it would pass.
     """
     call = state.call(call_id)
+    tool = tools[call.wanted.name]
     grant, reserved = call.grant, call.reserved
     if not call.attempt:
-        grant = _grant(state) if tool.spec.name == DELEGATE else None
+        grant = _grant(state, tools) if tool.spec.delegates else None
         reserved = _reservation(grant)
         own = exceeded(state.budget, state.held, reserved)
         over = own or refused
@@ -105,9 +111,10 @@ def intention(
     )
 
 
-def _grant(state: RunState) -> Grant:
+def _grant(state: RunState, tools: Mapping[str, Tool]) -> Grant:
     """An equal share for each delegation of this step that has none yet, and one for the agent itself."""
-    waiting = sum(call.wanted.name == DELEGATE and not call.attempt for call in state.open_calls)
+    delegating = {name for name, tool in tools.items() if tool.spec.delegates}
+    waiting = sum(call.wanted.name in delegating and not call.attempt for call in state.open_calls)
     account = state.started.account if state.started else ""
     return Grant(budget=share(state.budget, state.held, waiting + 1), risk=state.risk, account=account)
 

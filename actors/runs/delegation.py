@@ -46,8 +46,8 @@ def read_grant(text: str) -> Grant | None:
 
 
 def delegate_of(tool_name: str, arguments: JsonObject) -> str:
-    """The agent that a call gives its task to; empty: it is no delegation."""
-    return str(arguments.get("agent", "")) if tool_name == DELEGATE else ""
+    """The agent that a delegating call gives its task to."""
+    return str(arguments.get("agent", "")) if tool_name == DELEGATE else tool_name
 
 
 def delegate_tool(delegates: Sequence[str]) -> Tool:
@@ -63,4 +63,5 @@ def delegate_tool(delegates: Sequence[str]) -> Tool:
         return await ctx.delegate(agent, task)
 
     delegate_task.__annotations__["agent"] = Literal[tuple(delegates)]
-    return tool(effect=EffectClass.IDEMPOTENT, risk=Risk.LOW, timeout=LONGEST, name=DELEGATE)(delegate_task)
+    make = tool(effect=EffectClass.IDEMPOTENT, risk=Risk.LOW, timeout=LONGEST, name=DELEGATE)
+    return make(delegate_task).delegating()

@@ -242,7 +242,9 @@ def _begun(run: str, config: AgentConfig, book: RunBook) -> Started:
 
 def _allowed(config: AgentConfig, tools: Mapping[str, Tool], started: Started) -> dict[str, Tool]:
     """The tools of a run: the agent's own, and delegation where it may go a level deeper."""
-    if not config.delegates or not started.budget.depth:
+    if not started.budget.depth:
+        return {name: tool for name, tool in tools.items() if not tool.spec.delegates}
+    if not config.delegates:
         return dict(tools)
     if DELEGATE in tools:
         raise ConfigError(f"tool {DELEGATE} is built in for an agent with delegates: name yours otherwise")

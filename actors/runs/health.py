@@ -19,7 +19,8 @@ from ..models import recorded, scripted
 from ..models.credential import credential
 from ..models.errors import ModelError
 from ..models.port import Model
-from ..models.resolve import DEFAULTS, KNOWN, OTHERS, Models, ModelSettings
+from ..models.resolve import KNOWN, OTHERS, Models
+from ..models.settings import DEFAULTS, ModelSettings
 from ..problem import Problem
 from .agent_tool import PREFIX, agents_in
 from .config import KIND, AgentConfig, read_config

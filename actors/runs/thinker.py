@@ -21,6 +21,7 @@ from ..definition import Definition
 from ..errors import BadTask
 from ..receipt import Receipt
 from .accounts import Accounts
+from .agent_tool import PREFIX, agent_tool
 from .approvals import Approvals
 from .book import RunBook
 from .budget import Budget
@@ -189,8 +190,8 @@ class Thinker(Carrier):
         """Agent and task of everything that was delegated and has not returned."""
         found = []
         for call in book.state.open_calls:
-            agent = delegate_of(call.wanted.name, call.arguments)
-            if agent and call.stage is Stage.INTENDED:
+            if call.grant is not None and call.stage is Stage.INTENDED:
+                agent = delegate_of(call.wanted.name, call.arguments)
                 found.append((agent, child_id(_key(order, call), 1)))
         return found
 
@@ -238,7 +239,7 @@ def tools_of(config: AgentConfig) -> dict[str, Tool]:
     """
     found: dict[str, Tool] = {}
     for path in config.tools:
-        tool = find_tool(path)
+        tool = agent_tool(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else find_tool(path)
         if tool.spec.name in found:
             raise ConfigError(
                 f"two tools are called {tool.spec.name}: rename one with @tool(name=...)", tool=path

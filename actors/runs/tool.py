@@ -42,6 +42,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
         schema: JSON schema of its arguments.
         timeout: Seconds a call may take.
         approve: Who must approve a call whatever its risk; empty: the risk decides.
+        delegates: It gives a task to another agent: a grant goes along with its calls.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ToolSpec(msgspec.Struct, frozen=True, kw_only=True):
     risk: Risk
     timeout: float
     approve: str = ""
+    delegates: bool = False
 
 
 class Tool:
@@ -105,6 +107,11 @@ class Tool:
         """
         longest = self.spec.timeout if timeout is None else min(timeout, self.spec.timeout)
         return await _run(self._function, arguments, ctx, longest)
+
+    def delegating(self) -> "Tool":
+        """The same tool, as one that gives tasks to other agents."""
+        spec = msgspec.structs.replace(self.spec, delegates=True)
+        return Tool(self._function, spec, self._signature, probe=self._probe, undo=self._undo)
 
     async def ask_probe(self, arguments: dict[str, Any], ctx: Context) -> Any:
         """Ask whether a call with these arguments happened: its result, NOT_DONE, or None: nobody can say."""

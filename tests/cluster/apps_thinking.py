@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from actorium.actors.context import Context
-from actorium.actors.models.port import ModelRequest, ModelResponse, Role, Text
+from actorium.actors.models.port import ModelRequest, ModelResponse, Role, Text, Usage
 from actorium.actors.models.scripted import call, say
 from actorium.actors.runs.config import Agent
 from actorium.actors.runs.tool import NOT_DONE, tool
@@ -100,6 +102,13 @@ def payer(request: ModelRequest) -> ModelResponse:
     return say("paid") if step else call(("pay", {"journal": journal, "amount": 17}), text="It is due.")
 
 
+def spender(request: ModelRequest) -> ModelResponse:
+    """Talks until somebody stops it: each of its turns says what it costs."""
+    _, step = told(request)
+    usage = Usage(input=1_000, output=0)
+    return msgspec.structs.replace(call(("look", {"journal": "/dev/null"}), text=f"turn {step}"), usage=usage)
+
+
 def chief(request: ModelRequest) -> ModelResponse:
     """Gives one task to each of three clerks, then reports."""
     journal, step = told(request)
@@ -116,6 +125,7 @@ alone = Agent("clerk-alone", model=f"scripted:{HERE}:clerk", tools=TOOLS, isolat
 app = App(
     *clerks,
     alone,
+    *(Agent(f"spender-{n}", model=f"scripted:{HERE}:spender", tools=[look], max_tokens=256) for n in range(16)),
     Agent("payer", model=f"scripted:{HERE}:payer", tools=[pay]),
     Agent("chief", model=f"scripted:{HERE}:chief", delegates=["clerk-0", "clerk-1", "clerk-2"]),
 )

@@ -5,13 +5,17 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from actorium import Status
+from actorium import Budget, Status, Task
 from actorium.actors.card import Cards, chain
+from actorium.actors.runs.accounts import Accounts
 from actorium.actors.runs.approval import Decision, Verdict
 from actorium.actors.runs.approvals import Approvals
+from actorium.actors.runs.delegation import Grant
 from actorium.bus import subjects
+from actorium.bus.envelope import Envelope
 from actorium.storage.verifier import Verifier
 from cluster.apps_thinking import lines
 from cluster.harness import SOON, Cluster, Node, attached, chance_pause, each_once, kill
@@ -148,3 +152,27 @@ async def test_a_run_that_waits_for_a_person_outlives_the_whole_node(
         (result,) = await each_once(cluster, "payer", ["p1"])
         assert (result.status, result.data) == (Status.SUCCESS, "paid")
         assert [line.split()[:2] for line in lines(journal)] == [["pay", "16"]]
+
+
+async def test_two_agents_on_two_workers_never_overspend_a_budget_that_they_share(
+    thinking: Cluster, seed: int
+) -> None:
+    """By at most what one call in flight costs more than its estimate: here nothing."""
+    account = f"team-{seed}"
+    owners = {(await thinking.owner_of(f"spender-{n}"))[0]: f"spender-{n}" for n in range(16)}
+    names = list(owners.values())
+    assert len(names) == 2, "they must live on two workers for this test to say anything"
+    accounts = Accounts(thinking.names.state)
+    await accounts.open(account, Budget(steps=None, tool_calls=None, seconds=None, tokens=30_000))
+    unlimited = Budget(steps=None, tool_calls=None, seconds=None, depth=0)
+    grant = msgspec.json.encode(Grant(budget=unlimited, account=account)).decode()
+    for name in names:
+        envelope = Envelope(task_id=f"s{seed}", grant=grant)
+        await thinking.client.courier.tell(name, Task(spec="journal=/dev/null spend"), envelope)
+    for name in names:
+        (result,) = await each_once(thinking, name, [f"s{seed}"])
+        assert result.failure is not None
+        assert result.status is Status.PARTIAL
+    account_now = await accounts.open(account, Budget())
+    assert account_now.reserved == {}
+    assert account_now.spent.tokens <= 30_000

@@ -379,7 +379,7 @@ def runs_before_the_record(monkeypatch) -> None:
     async def run(self, one) -> None:
         tool_, key = self._tools[one.wanted.name], self._key(one)
         await self._purse.reserve(state.bill(one, ONE_CALL))
-        record = clearance.intention(self._book.state, one.id, tool_, key, None)
+        record = clearance.intention(self._book.state, one.id, self._tools, key, None)
         outcome = await self._perform(tool_, record)
         await self._book.write(record)
         await self._close(self._book.state.call(one.id), outcome)
@@ -401,7 +401,7 @@ def ignores_the_hash_of_the_decision(monkeypatch) -> None:
 
 
 def retries_blindly(monkeypatch) -> None:
-    monkeypatch.setattr(clearance, "_interrupted", lambda effect: clearance.Run())
+    monkeypatch.setattr(clearance, "_interrupted", lambda *_: clearance.Run())
 
 
 def keeps_the_decision_after_it_was_used(monkeypatch) -> None:

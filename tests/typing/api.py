@@ -171,7 +171,7 @@ async def use() -> None:
         async for event in events:
             assert_type(event.kind, str)
         assert_type(await handle.result(timeout=60), Result)
-        assert_type(await handle.cancel(), bool)
+        assert_type((await handle.cancel()).cancelled, bool)
         assert_type(await actorium.agents(), list[Definition])
         await actorium.spawn(counter)
         status = await actorium.status("counter")

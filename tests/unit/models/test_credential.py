@@ -5,7 +5,8 @@ import pytest
 from actorium.actors.models.credential import credential
 from actorium.actors.models.errors import AuthFailed, ModelUnreachable
 from actorium.actors.models.profile import PROFILES
-from actorium.actors.models.resolve import ModelSettings, ProviderSettings, Wire, resolve
+from actorium.actors.models.resolve import resolve
+from actorium.actors.models.settings import ModelSettings, ProviderSettings, Wire
 
 AWAY = "http://127.0.0.1:1"
 OWN = {

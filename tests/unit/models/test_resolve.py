@@ -8,8 +8,9 @@ import pytest
 from actorium.actors.models.errors import AuthFailed
 from actorium.actors.models.port import ModelRequest, user
 from actorium.actors.models.profile import GEMINI, PROFILES, Limit
-from actorium.actors.models.resolve import Models, ModelSettings, ProviderSettings, Wire, resolve
+from actorium.actors.models.resolve import Models, resolve
 from actorium.actors.models.scripted import say
+from actorium.actors.models.settings import ModelSettings, ProviderSettings, Wire
 from actorium.bus.errors import ConfigError
 
 ASK = ModelRequest(turns=(user("hi"),))

@@ -113,10 +113,10 @@ def running(*calls: Call, **limits) -> RunState:
 
 
 def test_a_call_that_does_not_fit_says_which_limit():
-    act = made()["act"]
-    refused = intention(running(call(), tool_calls=0), "1/1", act, "k", None)
+    tools = made()
+    refused = intention(running(call(), tool_calls=0), "1/1", tools, "k", None)
     assert (refused.limit, refused.account) == ("tool_calls", False)
-    refused = intention(running(call()), "1/1", act, "k", Exceeded("usd", 1, 2))
+    refused = intention(running(call()), "1/1", tools, "k", Exceeded("usd", 1, 2))
     assert (refused.limit, refused.account) == ("usd", True)
     assert isinstance(refused, Failed)
 
@@ -128,7 +128,7 @@ def test_delegates_of_one_step_share_what_is_left_equally():
     )
     state, slices = running(*calls, tokens=4000, usd=4.0, seconds=60.0, depth=2), []
     for number in (0, 1, 2):
-        record = intention(state, calls[number].id, delegate_tool(["b"]), "k", None)
+        record = intention(state, calls[number].id, {"delegate_task": delegate_tool(["b"])}, "k", None)
         assert isinstance(record, Intended)
         slices.append(record.grant)
         intended = Call(

@@ -139,7 +139,7 @@ class World:
 
     def run(self, call) -> None:
         assert call.stage is not Stage.SETTLED
-        record = intention(self.state, call.id, TOOLS[call.wanted.name], f"r/{call.id}", None)
+        record = intention(self.state, call.id, TOOLS, f"r/{call.id}", None)
         self.write(record)
         if isinstance(record, Intended):
             assert record.attempt == call.attempt + 1

@@ -7,8 +7,8 @@ import pytest
 
 from actorium.actors.definition import Definition
 from actorium.actors.models.port import ModelRequest
-from actorium.actors.models.resolve import ModelSettings, ProviderSettings
 from actorium.actors.models.scripted import say
+from actorium.actors.models.settings import ModelSettings, ProviderSettings
 from actorium.actors.problem import Problem, refuse
 from actorium.actors.runs.config import KIND, Agent
 from actorium.actors.runs.health import Fault, Grade, check_agents, check_models, judge

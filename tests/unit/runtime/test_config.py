@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from actorium.actors.models.prices import Price
-from actorium.actors.models.resolve import ModelSettings, ProviderSettings
+from actorium.actors.models.settings import ModelSettings, ProviderSettings
 from actorium.bus.errors import ConfigError
 from actorium.runtime.config import NatsSettings, Settings, load_settings
 

@@ -3,7 +3,7 @@
 import pytest
 
 from actorium.actors.models.prices import Price
-from actorium.actors.models.resolve import ModelSettings, ProviderSettings
+from actorium.actors.models.settings import ModelSettings, ProviderSettings
 from actorium.runtime.config import Settings
 from actorium.runtime.doctor import Level
 from actorium.runtime.doctor_models import look_at_models

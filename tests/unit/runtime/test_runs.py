@@ -55,6 +55,11 @@ def boss(request: ModelRequest) -> ModelResponse:
     )(request)
 
 
+def caller(request: ModelRequest) -> ModelResponse:
+    """Calls another agent as it calls any tool."""
+    return in_order(call(("payer", {"task": "pay"})), say("it is paid"))(request)
+
+
 def waiter(request: ModelRequest) -> ModelResponse:
     """Gives a task to somebody slow."""
     return in_order(call(("delegate_task", {"agent": "looker", "task": "look"})), say("seen"))(request)
@@ -65,8 +70,9 @@ GREETER = Agent("greeter", model=f"scripted:{HERE}:greet")
 PAYER = Agent("payer", model=f"scripted:{HERE}:payer", tools=[pay])
 LOOKER = Agent("looker", model=f"scripted:{HERE}:looker", tools=[look])
 BOSS = Agent("boss", model=f"scripted:{HERE}:boss", delegates=["greeter", "payer"])
+CALLER = Agent("caller", model=f"scripted:{HERE}:caller", tools=[PAYER])
 WAITER = Agent("waiter", model=f"scripted:{HERE}:waiter", delegates=["looker"])
-APP = App(GREETER, PAYER, LOOKER, BOSS, WAITER)
+APP = App(GREETER, PAYER, LOOKER, BOSS, CALLER, WAITER)
 
 
 @pytest.fixture(autouse=True)
@@ -154,6 +160,20 @@ async def test_a_parent_rests_while_its_delegate_waits_for_a_person():
         assert result.data == "both are done"
         assert Bank.paid == [7]
         assert result.metrics.tool_calls == 2
+
+
+async def test_an_agent_is_called_as_a_tool_and_its_caller_rests_with_it():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("caller", "see to it")
+
+        async def both_parked() -> bool:
+            return [(await client.status(name)).get("parked") for name in ("caller", "payer")] == [1, 1]
+
+        await eventually(both_parked)
+        await answer(world, client, Verdict.ACCEPT)
+        assert (await handle.result(timeout=5)).data == "it is paid"
+        assert Bank.paid == [7]
 
 
 async def test_a_cancel_reaches_what_was_delegated_and_says_so():
