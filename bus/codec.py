@@ -25,6 +25,9 @@ _STRING = re.compile(
 _NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
 _ONE_KIND = bytes.maketrans(b"{}", b"[]")
 
+_REST = frozenset({"inputs", "constraints"})  # fields of a Task that has neither action nor spec
+_QUEUED = frozenset({"task", "payload"})
+
 _encoder = msgspec.json.Encoder()
 _object = msgspec.json.Decoder(JsonObject)
 _result = msgspec.json.Decoder(Result)
@@ -34,8 +37,9 @@ _event = msgspec.json.Decoder(Event)
 def read_task(payload: bytes) -> Task:
     """The task in a message body.
 
-    A JSON object with `action` or `spec` is a Task, any other JSON object is the spec of one, and everything
-    that does not begin with `{` is plain text: a task whose spec is that text.
+    A JSON object with `action` or `spec`, or of nothing but fields of a Task, is a Task; `{"task", "payload"}`
+    is one as the seeds' queue has it; any other JSON object is the spec of one. Everything that does not begin
+    with `{` is plain text: a task whose spec is that text.
 
     Raises:
         BadMessage: Empty, too large, too deep, broken JSON, a field of the wrong type, or no UTF-8.
@@ -47,12 +51,23 @@ def read_task(payload: bytes) -> Task:
     if not body.startswith(b"{"):
         return Task(spec=_text(payload))
     fields = _decode(_object, payload, "task")
-    if "action" not in fields and "spec" not in fields:
+    if fields.keys() == _QUEUED:
+        fields = _from_queue(fields)
+    if "action" not in fields and "spec" not in fields and not (fields and fields.keys() <= _REST):
         return Task(spec=fields)
     try:
         return msgspec.convert(fields, Task)
     except msgspec.ValidationError as error:
         raise BadMessage(f"no task: {error}") from error
+
+
+def _from_queue(fields: JsonObject) -> JsonObject:
+    """`{"task": name, "payload": {..., "input_data": ...}}`, as the fields of a Task."""
+    payload = fields["payload"]
+    if not isinstance(payload, dict):
+        return {"action": fields["task"], "spec": payload}
+    spec = {name: value for name, value in payload.items() if name != "input_data"}
+    return {"action": fields["task"], "spec": spec, "inputs": payload.get("input_data")}
 
 
 def read_result(payload: bytes) -> Result:
