@@ -37,6 +37,7 @@ from .post import PostOffice
 from .quarantine import QuarantinedCourier
 from .relaying import Relaying
 from .reports import Reporter
+from .scheduling import Scheduling
 from .spec import LOST, WorkerSpec
 from .synadia import SynadiaEdge
 from .telemetry import LogEvent
@@ -146,6 +147,7 @@ class Worker:
             tasks=tasks,
         )
         self.door = FrontDoor(names, self.courier, office)
+        self.scheduling = Scheduling(names, self.hosts, self.courier, owned)
         self.broadcast = Broadcast(names, self.hosts, office)
         self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks)
 
@@ -155,6 +157,7 @@ class Worker:
         await self.broadcast.open()
         await self.synadia.open()
         self._tasks.create_task(self.relaying.run())
+        self._tasks.create_task(self.scheduling.run())
         self._tasks.create_task(self.relaying.learn())
         await self.holder.run()
 

@@ -87,12 +87,13 @@ def _data(state: RunState, why: Why, *, structured: bool) -> Any:
     """The answer: JSON where it was asked for; of a run cut short its newest words, else newest results."""
     if structured and why is Why.COMPLETED:
         return read_json(state.text)
-    return state.text or _newest_results(state.turns) or None
+    return state.text or newest_results(state.turns) or None
 
 
-def _newest_results(turns: tuple[Turn, ...]) -> list[str]:
+def newest_results(turns: tuple[Turn, ...], *, failed: bool = False) -> list[str]:
+    """What the newest calls that worked, or that failed, returned."""
     for turn in reversed(turns):
-        results = [part for part in turn.parts if isinstance(part, ToolResult) and not part.is_error]
+        results = [part for part in turn.parts if isinstance(part, ToolResult) and part.is_error is failed]
         if results:
             return [result.content for result in results]
     return []

@@ -12,13 +12,14 @@ import msgspec
 from ...bus.task import Status, Task
 from ..models.errors import ContextOverflow, Refused
 from ..models.port import Role, StopReason
-from .answer import objection
+from .answer import newest_results, objection
 from .approval import OnExpiry, Verdict
 from .budget import Budget, Cost, Exceeded, exceeded, narrower
 from .call import Call, Stage
 from .config import AgentConfig
 from .conversation import compaction, is_full
 from .delegation import Grant
+from .order import ordered
 from .record import Started, Why
 from .state import RunState
 
@@ -129,7 +130,7 @@ def next_step(state: RunState, config: AgentConfig, *, elapsed: float, resting: 
         return Work(ready)
     if state.calls:
         return Wait()
-    return _over(state) or _answer(state, config) or _room(state, config) or _turn(state, elapsed)
+    return _over(state) or _obeyed(state) or _answer(state, config) or _room(state, config) or _turn(state, elapsed)
 
 
 def _halts(call: Call) -> bool:
@@ -150,6 +151,15 @@ def _over(state: RunState) -> Finish | None:
     if state.fruitless >= FRUITLESS:
         return Finish(Why.NO_PROGRESS, Status.PARTIAL, f"no call worked in {FRUITLESS} steps in a row")
     return _unanswered(state)
+
+
+def _obeyed(state: RunState) -> Finish | None:
+    """The end of a run that was one call, now that it was made."""
+    if state.started is None or ordered(state.started.task) is None:
+        return None
+    if state.fruitless:
+        return Finish(Why.TOOL, Status.FAILURE, newest_results(state.turns, failed=True)[0])
+    return Finish(Why.COMPLETED, Status.SUCCESS)
 
 
 def _unanswered(state: RunState) -> Finish | None:

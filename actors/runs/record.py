@@ -34,6 +34,7 @@ class Why(StrEnum):
     OUTPUT = "output"  # the answer does not fit the schema, or is empty
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    TOOL = "tool"  # the call that it was failed
     FAULT = "fault"  # it could not be carried on
 
 

@@ -17,6 +17,7 @@ from .budget import NOTHING, Budget, Cost
 from .call import Bill, Call, Stage, bill
 from .conversation import elide, opening, words
 from .effect import Risk
+from .order import ordered
 from .record import (
     Answered,
     Asked,
@@ -124,7 +125,7 @@ def fold(state: RunState, record: RunRecord) -> RunState:
     state = replace(state, spent=state.spent + Cost(seconds=record.seconds))
     match record:
         case Started():
-            return replace(state, started=record, turns=(opening(record.task, record.before),))
+            return _started(state, record)
         case Requested():
             return replace(state, asking=record, tries=state.tries + 1, bills=())
         case Answered():
@@ -143,6 +144,14 @@ def fold(state: RunState, record: RunRecord) -> RunState:
             return replace(state, ended=record)
         case _:
             return _fold_call(state, record)
+
+
+def _started(state: RunState, record: Started) -> RunState:
+    """The run as it begins: with a conversation, or with the one call that was ordered."""
+    order = ordered(record.task)
+    calls = (Call(id="0/1", wanted=order, arguments=order.arguments),) if order else ()
+    opened = (opening(record.task, record.before),)
+    return msgspec.structs.replace(state, started=record, turns=opened, calls=calls)
 
 
 def model_key(state: RunState) -> str:

@@ -31,6 +31,7 @@ from .delegation import LONGEST, Grant, delegate_of, read_grant
 from .ending import Ending
 from .engine import Engine
 from .objectives import Objectives
+from .order import ordered
 from .pins import Pins
 from .plan import beginning
 from .purse import Purse
@@ -64,7 +65,7 @@ class Thinker(Carrier):
 
     async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
         """Write down what the run is to do, and what it may spend."""
-        grant = read_grant(envelope.grant)
+        grant, _ = read_grant(envelope.grant), ordered(task)
         book, before = await asyncio.gather(self._open(order), self._objectives.before(order.card, task))
         if book.state.ended is not None:
             return book.state.ended.result

@@ -162,6 +162,24 @@ async def test_a_parent_rests_while_its_delegate_waits_for_a_person():
         assert result.metrics.tool_calls == 2
 
 
+async def test_a_call_that_was_ordered_is_made_without_a_model_and_a_person_is_asked_all_the_same():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        task = Task(action="call_tool", spec={"tool": "pay", "arguments": {"amount": 9}})
+        handle = await client.tell("payer", task)
+        await answer(world, client, Verdict.ACCEPT)
+        result = await handle.result(timeout=5)
+        assert (result.status, result.data, result.metrics.steps) == (Status.SUCCESS, ["paid 9"], 0)
+        assert Bank.paid == [9]
+        wrong = Task(action="call_tool", spec={"tool": "pya", "arguments": {}})
+        failed = await (await client.tell("payer", wrong)).result(timeout=5)
+        assert failed.status is Status.FAILURE
+        assert "Did you mean pay?" in (failed.error or "")
+        unread = await (await client.tell("payer", Task(action="call_tool", spec="pay"))).result(timeout=5)
+        assert unread.failure is not None
+        assert unread.failure.fields["reason"] == "bad_task"
+
+
 async def test_an_agent_is_called_as_a_tool_and_its_caller_rests_with_it():
     world = MemoryWorld()
     async with in_memory(APP, world) as client:
