@@ -66,7 +66,7 @@ class RunBook:
             record = decode_record(entry.value)
             if record.kind != EPOCH:
                 book.state = fold(book.state, await book._read(record.body))
-        if book._chain.last.epoch < epoch:
+        if book._chain.last.epoch < epoch and book.state.ended is None:  # nothing follows the end
             await book._chain.append(EPOCH, {})
         return book
 

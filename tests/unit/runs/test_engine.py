@@ -7,6 +7,7 @@ import pytest
 from actorium.actors.models.errors import AuthFailed, ContextOverflow, ModelOverloaded, Refused
 from actorium.actors.models.port import ModelResponse, StopReason, Text, ToolCall, ToolResult
 from actorium.actors.models.scripted import call, in_order, say
+from actorium.actors.runs.book import RunBook
 from actorium.actors.runs.conversation import CUT
 from actorium.actors.runs.tool import tool
 from actorium.bus.errors import ConfigError
@@ -291,3 +292,12 @@ async def test_a_cancelled_run_ends_with_what_there_is_and_nobody_is_asked_any_m
     assert ended.result.data == "I would pay."
     assert await stage.approvals.list() == []
     assert await (await stage.engine(script, pay)).ending.cancel() == ended
+
+
+async def test_the_end_of_a_run_stays_its_last_record_whoever_reads_it_later(stage):
+    ended = await stage.carry(in_order(say("done")))
+    assert ended is not None
+    for epoch in (2, 3):
+        book = await RunBook.open(stage.ledger, stage.blobs, "led.7.default.run-1", epoch)
+        assert book.state.ended == ended
+        assert await RunBook.ended(stage.ledger, stage.blobs, "led.7.default.run-1") == ended
