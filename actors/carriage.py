@@ -181,7 +181,7 @@ class Carriage:
     async def _repeat(self, carried: Carried, letter: Letter) -> None:
         await self._carrying.repeat(carried, letter)
         if carried.card.run in self._parked:
-            await self._carrying.keep_parked(carried, Parked(carried.card.wake_at))
+            await self._carrying.tell_parked(carried)
 
     async def _park(self, carried: Carried, parked: Parked) -> None:
         """Keep a run without carrying it, until it is woken or its time has come."""

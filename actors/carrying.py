@@ -38,6 +38,7 @@ class Carried(msgspec.Struct, eq=False):
         reply: Who waits for the result in this very process.
         cuttable: It is being carried, so a cancellation loses nothing.
         woken: There was news while it was carried: it looks again before it parks.
+        over: Its result was told, and its card goes.
         receipt: What became of its cancel.
     """
 
@@ -47,6 +48,7 @@ class Carried(msgspec.Struct, eq=False):
     task: asyncio.Task[None] | None = None
     cuttable: bool = False
     woken: bool = False
+    over: bool = False
     receipt: Receipt | None = None
 
 
@@ -114,19 +116,24 @@ class Carrying:
         return True
 
     async def repeat(self, carried: Carried, letter: Letter) -> None:
-        """The task of a run that is live was sent again: its result goes to whoever sent it last."""
+        """The task of a run that is live was sent again: its result goes to whoever sent it last.
+
+        Remembered only here: after a crash of ours whoever waits asks for the result himself.
+        """
         envelope = letter.envelope
         if envelope.reply_to:
             carried.card = msgspec.structs.replace(
-                carried.card, reply_to=envelope.reply_to, wakes=envelope.wakes, told=False
+                carried.card, reply_to=envelope.reply_to, wakes=envelope.wakes, told=carried.card.parked
             )
-            await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
         carried.reply = letter.reply or carried.reply
         await self._acknowledge(letter)
 
     async def carry_on(self, carried: Carried) -> Result | Parked | None:
         """Carry a run until it ends or parks; None: it was let go, for its owner stops."""
         await self._post.wait_owned()
+        if carried.card.parked:
+            carried.card = msgspec.structs.replace(carried.card, parked=False, wake_at=None)
+            await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
         while not self.held:
             if carried.card.calling_off is not None:
                 return await self._called_off(carried)
@@ -151,6 +158,7 @@ class Carrying:
         await self._insist(carried, lambda: self._carrier.told(self.order(card)))
         if card.wakes and card.told:
             await self._insist(carried, lambda: self._post.wake(card.wakes, card.parent))
+        carried.over = True
         await self._insist(carried, lambda: self._cards.remove(self._post.part, card))
 
     async def keep_parked(self, carried: Carried, parked: Parked) -> None:
@@ -160,13 +168,19 @@ class Carrying:
         carried.card = msgspec.structs.replace(card, parked=True, told=told, wake_at=parked.wake_at)
         await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
         await self._post.event("parked", card.task_id)
-        if told:
+        await self.tell_parked(carried)
+
+    async def tell_parked(self, carried: Carried) -> None:
+        """Tell whoever gave a run that it waits, where he may rest meanwhile. Delivery: at most once."""
+        if carried.card.wakes and carried.card.reply_to:
             await self._post.tell_parked(carried.card)
 
     async def keep_cancelled(self, carried: Carried, reason: str) -> None:
         """Write down that a run shall be cancelled: from now on every owner goes on with that."""
         carried.card = msgspec.structs.replace(carried.card, calling_off=reason or "cancelled")
         await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
+        if carried.over:  # it ended meanwhile, and ours may have been written behind its removal
+            await self._insist(carried, lambda: self._cards.remove(self._post.part, carried.card))
 
     async def past(self, task_id: str, found: Result | None) -> Receipt:
         """What is to be said of a cancel that came too late, or was done before."""
