@@ -1,40 +1,47 @@
-"""The demo: an embedded NATS, workers, and a task from a plain NATS subject, on a real text.
+"""The demo: an embedded NATS, workers, and a task from a plain NATS subject for agents that think.
 
-Prints progress on stderr and the result on stdout; needs no terminal, no key and no network.
+They work on a real text. Prints progress on stderr and the result on stdout; needs no terminal, no key and no
+network.
 """
 
 import asyncio
 import pydoc_data.topics
 import secrets
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 
+from ..actors.runs.approval import Decision, Pending, Verdict
+from ..actors.runs.approvals import Approvals
 from ..bus import subjects
 from ..bus.codec import read_event, read_result
 from ..bus.envelope import MSG_ID, TASK_ID
-from ..bus.port import Bus, Message
-from ..bus.task import Result, Task
+from ..bus.port import Message
+from ..bus.task import Event, Result, Task
 from .app import load_app
 from .client import Client
 from .config import Settings, load_settings
 from .demo_agents import app
+from .demo_thinkers import THINKS_WITH
 from .dev import run
 from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 
 TIMEOUT = 50.0  # seconds
-AGENT = "librarian"
+AGENT = "editor"
 NEXT = """\
 Try next, while it stays up (./run demo --keep):
   actorium agent ls
+  actorium run ls --all
+  actorium run show editor/{task_id}
   actorium task send librarian {path} --wait
-  actorium tap reader-0
+  actorium tap editor
   nats pub agents.librarian.inbox {path}
-  nats req agents.reader-0.ask '{{"action":"Part","spec":{{"number":0,"text":"hello there"}}}}'
-Write your own: examples/counter.py, then actorium dev examples/counter.py
+Write your own: examples/agents.py or examples/counter.py, then actorium dev examples/agents.py
 """
 
 
@@ -56,7 +63,12 @@ def main(*, keep: bool = False, path: str = "") -> int:
 
     async def show(used: Settings, supervisor: NodeSupervisor) -> None:
         _say(f"NATS        {used.nats.url} ({'yours' if settings.nats.url else 'embedded'})")
-        results.append(await _watch(supervisor, used, text, begun))
+        _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
+        _say(f"model       {THINKS_WITH}")
+        async with Client(settings=used) as client:
+            task_id, result = await _show(client, text)
+        _report(result, task_id, text, time.monotonic() - begun)
+        results.append(result)
         if keep:
             _say("staying up; Ctrl-C ends it")
         else:
@@ -68,28 +80,53 @@ def main(*, keep: bool = False, path: str = "") -> int:
     return 0 if results[0].error is None else 1
 
 
-async def _watch(supervisor: NodeSupervisor, settings: Settings, text: Path, begun: float) -> Result:
-    _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
-    async with Client(settings=settings) as client:
-        result = await _show(client.names.bus, text)
-    _report(result, text, time.monotonic() - begun)
-    return result
-
-
-async def _show(bus: Bus, text: Path) -> Result:
-    """Publish the task as any NATS client would, show events as they come, and wait for the result."""
+async def _show(client: Client, text: Path) -> tuple[str, Result]:
+    """Publish the task as any NATS client would, show what happens, answer, and wait for the result."""
+    bus, task_id = client.names.bus, f"demo-{secrets.token_hex(4)}"
     answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-    task_id = f"demo-{secrets.token_hex(4)}"
+    asked: asyncio.Queue[Event] = asyncio.Queue()
     outbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "outbox")
-    await bus.subscribe("agents.*.events", lambda message: _progress(message, task_id))
+    await bus.subscribe("agents.*.events", lambda message: _progress(message, task_id, asked.put_nowait))
     await bus.subscribe(outbox, lambda message: _take(message, task_id, answer))
     inbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "inbox")
-    task = Task(action="read", spec=str(text))
+    report = Path(tempfile.gettempdir()) / f"actorium-{task_id}.txt"
+    task = Task(action="", spec=f"Write a report about {text} to {report}")
     named = {MSG_ID: task_id, TASK_ID: task_id}
     receipt = await bus.request(inbox, msgspec.json.encode(task), named, timeout=TIMEOUT)
     _say(f"published   {inbox}  ->  {receipt.payload.decode()}")
-    async with asyncio.timeout(TIMEOUT):
-        return await answer
+    answering = asyncio.create_task(_answer(client, asked))
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            return task_id, await answer
+    finally:
+        answering.cancel()
+        report.unlink(missing_ok=True)
+
+
+async def _answer(client: Client, asked: "asyncio.Queue[Event]") -> None:
+    """Answer every question: by whoever sits at the terminal, else by the demo itself, and say so."""
+    approvals = Approvals(client.names.state)
+    while True:
+        event = await asked.get()
+        pending = await approvals.show(str(event.data["id"]))
+        question = pending.question
+        verdict = await asyncio.to_thread(_ask, pending)
+        await approvals.answer(question.id, Decision(verdict=verdict, hash=question.hash, by="the demo"))
+        await client.courier.on_run(question.agent, question.run.partition("/")[2], "wake", {})
+
+
+def _ask(pending: Pending) -> Verdict:
+    """Show a question, and take the answer from the terminal; without one it is accepted."""
+    question = pending.question
+    _say(f"\napproval    {question.agent} wants to {question.tool}, which cannot be taken back:")
+    for name, value in question.arguments.items():
+        _say(f"  {name}: {str(value).strip()}".replace("\n", "\n    "))
+    if not sys.stdin.isatty():
+        _say("  nobody sits at a terminal: the demo accepts it itself\n")
+        return Verdict.ACCEPT
+    sys.stderr.write("  accept? [Y/n] ")
+    sys.stderr.flush()
+    return Verdict.DENY if sys.stdin.readline().strip().lower().startswith("n") else Verdict.ACCEPT
 
 
 def _take(message: Message, task_id: str, answer: "asyncio.Future[Result]") -> None:
@@ -97,19 +134,23 @@ def _take(message: Message, task_id: str, answer: "asyncio.Future[Result]") -> N
         answer.set_result(read_result(message.payload))
 
 
-def _progress(message: Message, task_id: str) -> None:
+def _progress(message: Message, task_id: str, asked: Callable[[Event], None]) -> None:
     """Show an event of our task, or of one that it delegated: those are named behind it."""
     event = read_event(message.payload)
-    if event.task.startswith(task_id):
-        fields = " ".join(f"{name}={value}" for name, value in event.data.items())
-        _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
+    if task_id not in event.task:
+        return
+    if event.kind == "approval":
+        asked(event)
+    fields = " ".join(f"{name}={value}" for name, value in event.data.items() if name != "arguments")
+    _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
 
 
-def _report(result: Result, text: Path, seconds: float) -> None:
+def _report(result: Result, task_id: str, text: Path, seconds: float) -> None:
     """The result on stdout; what was used and what to try on stderr."""
     print(msgspec.json.format(msgspec.json.encode(result)).decode())  # noqa: T201
-    used = "agents.librarian.inbox  agents.*.events  agents.librarian.outbox"
-    _say(f"subjects    {used}\ndone        {text.name} in {seconds:.1f} s\n\n{NEXT.format(path=text)}")
+    used = "agents.editor.inbox  agents.*.events  agents.editor.outbox"
+    told = NEXT.format(path=text, task_id=task_id)
+    _say(f"subjects    {used}\ndone        {text.name} in {seconds:.1f} s\n\n{told}")
 
 
 def _say(line: str) -> None:

@@ -1,4 +1,4 @@
-"""The agents of the demo: a librarian that splits a text, and readers that each take a part of it.
+"""The plain actors of the demo: a librarian that splits a text, and readers that each take a part of it.
 
 What any user would write; `demo.py` starts them and shows what they do.
 """
@@ -15,9 +15,10 @@ from ..actors.context import Context
 from ..actors.errors import Reject
 from ..bus.value import JsonObject
 from .app import App
+from .demo_thinkers import thinkers
 
 READERS = 4
-PART = 32 * 1024  # characters a reader gets at once
+PART = 128 * 1024  # characters a reader gets at once
 _WORD = re.compile(r"[A-Za-z][A-Za-z'-]{3,}")
 
 
@@ -101,5 +102,6 @@ def merge(found: list[Found]) -> JsonObject:
 app = App(
     Librarian.named("librarian"),
     *(Reader.named(f"reader-{number}") for number in range(READERS)),
+    *thinkers(),
     source=f"{__name__}:app",
 )
