@@ -28,7 +28,7 @@ sentence before each what you do: (1) look at the text with look_at; (2) in one 
 sentences of that path); (3) write a report of at most eight lines from what they found and publish it with
 publish; (4) answer with the report."""
 CRITIC = """\
-You are a critic. Find the longest sentences of the text you are given with longest_sentences, and quote them."""
+You are a critic. Find the longest sentences of the given text with longest_sentences, and quote them."""
 
 
 @tool(effect="pure", risk="low")
@@ -114,7 +114,7 @@ def _heard(request: ModelRequest) -> tuple[str, list[str]]:
     """The task in words, and what the tools returned so far."""
     task = next(part.text for part in request.turns[0].parts if isinstance(part, Text))
     results = [part.content for turn in request.turns for part in turn.parts if isinstance(part, ToolResult)]
-    return task.strip(), results
+    return task.partition("\n\n")[0], results  # what an earlier run left stands behind the task
 
 
 def _answers(request: ModelRequest) -> int:
