@@ -45,7 +45,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def run(self) -> str:
         """The run's name: what its calls' keys begin with."""
-        return run_name(self.agent, self.task_id)
+        return run_name(self.agent, self.task_id, self.tenant)
 
     @property
     def key(self) -> str:
@@ -53,9 +53,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{self.tenant}.{self.agent}.{chain(self.tenant, self.agent, self.task_id)}"
 
 
-def run_name(agent: str, task_id: str) -> str:
-    """`agent/task`: names a run to people, and begins the keys of its calls."""
-    return f"{agent}/{task_id}"
+def run_name(agent: str, task_id: str, tenant: str = DEFAULT_TENANT) -> str:
+    """`agent/task`, for other tenants `tenant:agent/task`: names a run, and begins the keys of its calls."""
+    return f"{agent}/{task_id}" if tenant == DEFAULT_TENANT else f"{tenant}:{agent}/{task_id}"
 
 
 def chain(tenant: str, agent: str, task_id: str) -> str:

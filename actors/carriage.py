@@ -14,7 +14,7 @@ from ..bus.errors import ActoriumError
 from ..bus.task import AgentStatus, Result
 from ..bus.value import JsonObject
 from .activation import GRACE, PARKED
-from .card import Card, Cards, run_name
+from .card import Card, Cards
 from .carrier import Carrier, Parked
 from .carrying import Carried, Carrying
 from .definition import Definition
@@ -206,7 +206,7 @@ class Carriage:
 
     def rouse(self, task_id: str) -> bool:
         """There is news for a run: it looks again. False where it is not here."""
-        run = run_name(self.definition.name, task_id)
+        run = self._blank(task_id).run
         if run in self._carried:
             self._carried[run].woken = True
             return True
@@ -224,13 +224,13 @@ class Carriage:
 
     def _find(self, task_id: str) -> Carried | None:
         """The live run of a task."""
-        run = run_name(self.definition.name, task_id)
+        run = self._blank(task_id).run
         known = self._carried.get(run) or self._parked.get(run)
         return known or next((ready for ready in self._ready if ready.card.run == run), None)
 
     def is_parked(self, task_id: str) -> bool:
         """Whether a run waits here for people, signals or time."""
-        return run_name(self.definition.name, task_id) in self._parked
+        return self._blank(task_id).run in self._parked
 
     async def call_off(self, task_id: str, reason: str = "") -> Receipt:
         """Cancel a task that waits, runs or is parked here, and everything it delegated.

@@ -17,6 +17,7 @@ from ..bus.value import Json, JsonObject
 
 if TYPE_CHECKING:
     from ..bus.errors import ActoriumError
+    from ..bus.task import Result
 
 
 class Exit(IntEnum):
@@ -37,7 +38,9 @@ _STATUS = {
     "unknown_kind": Exit.NOT_FOUND,
     "not_found": Exit.NOT_FOUND,
     "denied": Exit.DENIED,
-    "over_budget": Exit.DENIED,
+    "run_budget": Exit.DENIED,
+    "run_account": Exit.DENIED,
+    "run_price": Exit.DENIED,
     "deadline_exceeded": Exit.TIMEOUT,
     "no_owner": Exit.TIMEOUT,
 }
@@ -46,6 +49,18 @@ _STATUS = {
 def exit_status(code: str) -> Exit:
     """The exit status for the code of an error."""
     return _STATUS.get(code, Exit.FAILED)
+
+
+def result_status(result: "Result") -> Exit:
+    """The exit status for how a task ended; one cut short has not failed, unless it was not allowed more."""
+    status = exit_status(result.failure.code) if result.failure else Exit.FAILED
+    match str(result.status):
+        case "success":
+            return Exit.OK
+        case "partial":
+            return Exit.OK if status is Exit.FAILED else status
+        case _:
+            return status
 
 
 class Answer:

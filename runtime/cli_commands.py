@@ -12,13 +12,17 @@ import click
 from ..bus.value import Json
 from .cli_agent import agent
 from .cli_answer import Answer, Exit
+from .cli_approvals import approvals
 from .cli_connection import as_json
 from .cli_dlq import dlq
 from .cli_doctor import doctor
 from .cli_ledger import ledger
 from .cli_program import dev, up
+from .cli_run import runs
+from .cli_schedule import schedule
 from .cli_tap import tap
 from .cli_task import ask, task
+from .cli_workflow import workflow
 
 
 def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bool) -> None:
@@ -70,7 +74,7 @@ def version(answer: Answer) -> None:
     answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
 
 
-for each in (dev, up, agent, task, ask, tap, dlq, ledger, doctor):
+for each in (dev, up, agent, task, ask, runs, workflow, approvals, schedule, tap, dlq, ledger, doctor):
     actorium.add_command(each)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..bus.value import Json
-from .cli_answer import Answer, Exit, end
+from .cli_answer import Answer, end, result_status
 from .cli_connection import agent_argument, common, connected, must_exist
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def send(
 ) -> None:
     """Store a task for AGENT: TEXT, which may be a Task as JSON, or --json-file.
 
-    With --wait it ends 1 where the task failed. After Ctrl-C or a timeout the task goes on; the same command
-    with its --task-id waits again.
+    With --wait it ends 1 where the task failed, 4 where it was denied or over budget. After Ctrl-C or a
+    timeout the task goes on; the same command with its --task-id waits again.
     """
     order = _order(text, file)
 
@@ -114,7 +114,7 @@ def _tell(answer: Answer, result: "Result") -> None:
     answer.data(result, _plain(result.data))
     if result.error:
         answer.note(f"{result.status}: {result.error}")
-    end(Exit.FAILED if result.status == "failure" else Exit.OK)
+    end(result_status(result))
 
 
 def _plain(data: Json) -> str:

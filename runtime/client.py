@@ -12,7 +12,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import msgspec
 
@@ -20,17 +20,26 @@ from ..actors.definition import Definition
 from ..actors.message import to_task
 from ..actors.receipt import Receipt
 from ..bus import subjects
-from ..bus.codec import read_event
+from ..bus.claim import check_in, check_out
+from ..bus.codec import encode, read_event, read_result
 from ..bus.dead_letters import DeadLetters
-from ..bus.envelope import Envelope
+from ..bus.envelope import AGENT, BLOB, Envelope
 from ..bus.errors import BadMessage, ConfigError, InternalError
 from ..bus.port import Bus, Message
-from ..bus.task import Event, Result
-from ..bus.value import JsonObject
+from ..bus.task import Event, Result, Task
+from ..bus.value import Json, JsonObject
 from .config import NatsSettings, Settings, load_settings
 from .courier import BusCourier
 from .embedded import running_url
 from .namespace import Namespace, connect
+
+if TYPE_CHECKING:  # imported when they are first used: who only tells and asks does not pay for runs
+    from ..actors.runs.approval import Pending, Verdict
+    from ..actors.runs.delegation import Grant
+    from ..actors.workflows.definition import Workflow
+    from .approval_desk import ApprovalDesk
+    from .runs import Runs
+    from .workflows import Deployment, Workflows
 
 LOOK_BACK = 1000  # stored events that are searched for those of a task
 FINAL = frozenset({"completed", "failed", "dead_letter"})
@@ -177,6 +186,27 @@ class Client:
         """Messages that could not be handled."""
         return DeadLetters(self.names.bus)
 
+    @property
+    def desk(self) -> "ApprovalDesk":
+        """Where questions of runs are seen and answered, for tools."""
+        from .approval_desk import ApprovalDesk
+
+        return ApprovalDesk(self.names, self.courier)
+
+    @property
+    def runs(self) -> "Runs":
+        """Runs of thinking agents: found, shown and verified."""
+        from .runs import Runs
+
+        return Runs(self.names)
+
+    @property
+    def workflows(self) -> "Workflows":
+        """Workflows and their runs: found, listed and read."""
+        from .workflows import Workflows
+
+        return Workflows(self.names, self.courier)
+
     async def ask(self, agent: str, message: object, *, timeout: float = ASK_TIMEOUT) -> Result:
         """Ask an agent and wait for its result.
 
@@ -193,19 +223,23 @@ class Client:
         envelope = Envelope(task_id=_new_id(), deadline=time.monotonic() + timeout)
         return await self.courier.ask(agent, to_task(message), envelope)
 
-    async def tell(self, agent: str, message: object, *, task_id: str | None = None) -> Handle:
+    async def tell(
+        self, agent: str, message: object, *, task_id: str | None = None, grant: "Grant | None" = None
+    ) -> Handle:
         """Store a task for an agent; it will run, over the death of any process.
 
         Delivery: effectively once by `task_id`. Ordering: after earlier tells of this client to that agent.
 
         Args:
             task_id: The same id twice is the same task; None: a new one.
+            grant: What a run of it may spend and do at most; it never widens what the agent has by itself.
 
         Raises:
             MailboxFull: The agent has as much as it may hold; not stored.
             BusLost: Whether it was stored is unknown; tell it again with the same task_id.
         """
-        envelope = Envelope(task_id=task_id or _new_id())
+        allowed = msgspec.json.encode(grant).decode() if grant else ""
+        envelope = Envelope(task_id=task_id or _new_id(), grant=allowed)
         waiter, sent = await self.courier.expect(envelope)
         await self.courier.tell(agent, to_task(message), sent)
         return Handle(agent, envelope.task_id, self.names.bus, self.courier, waiter)
@@ -219,6 +253,156 @@ class Client:
             NoOwner, DeadlineExceeded: Nobody answered: cancel it again.
         """
         return await self.courier.cancel(agent, task_id, reason)
+
+    async def deploy(self, workflow: "Workflow") -> "Deployment":
+        """Make a workflow known; see `Workflows.deploy`."""
+        return await self.workflows.deploy(workflow)
+
+    async def start(
+        self,
+        workflow: "Workflow | str",
+        inputs: JsonObject | None = None,
+        *,
+        run_id: str | None = None,
+        grant: "Grant | None" = None,
+    ) -> Handle:
+        """Start a run of a workflow; one that is given as a value is deployed first.
+
+        Delivery: effectively once by `run_id`, also long after.
+
+        Args:
+            workflow: A Workflow, or the name of one that is deployed.
+            run_id: The same id twice is the same run; None: a new one. It is the id of the run's task.
+            grant: As for `tell`.
+
+        Raises:
+            InvalidWorkflow: It cannot work with the agents that are there.
+            MailboxFull, BusLost: As `tell`. Inputs that do not fit end the run as a failure.
+        """
+        name = workflow if isinstance(workflow, str) else (await self.deploy(workflow)).name
+        return await self.tell(name, Task(inputs=inputs or {}), task_id=run_id, grant=grant)
+
+    async def signal(
+        self,
+        workflow: str,
+        run_id: str,
+        name: str,
+        data: Json = None,
+        *,
+        signal_id: str | None = None,
+        by: str = "",
+    ) -> bool:
+        """Send a signal to a run of a workflow; see `Workflows.signal`. Without an id it is a new one."""
+        return await self.workflows.signal(
+            workflow, run_id, name, data, signal_id=signal_id or _new_id(), by=by
+        )
+
+    async def pause(self, workflow: str, run_id: str, *, by: str = "") -> bool:
+        """Have a run begin no more steps; see `Workflows.pause`."""
+        return await self.workflows.pause(workflow, run_id, by=by)
+
+    async def resume(self, workflow: str, run_id: str, *, by: str = "") -> bool:
+        """Have a paused run go on; see `Workflows.resume`."""
+        return await self.workflows.resume(workflow, run_id, by=by)
+
+    async def show(self, workflow: str, run_id: str) -> JsonObject:
+        """Where a run of a workflow stands; see `Workflows.show`."""
+        return await self.workflows.show(workflow, run_id)
+
+    async def retry(
+        self, workflow: str, run_id: str, step: str, *, latest: bool = False, new_id: str | None = None
+    ) -> Handle:
+        """Start a run that does a step of another one again, and all that depends on it.
+
+        Args:
+            latest: By the workflow as it is now; else by the definition that the other run is pinned to.
+            new_id: As `run_id` of `start`.
+        """
+        from .workflows import retry_task
+
+        return await self.tell(workflow, retry_task(run_id, step, latest=latest), task_id=new_id)
+
+    async def fork(
+        self,
+        workflow: str,
+        run_id: str,
+        page: int | None = None,
+        *,
+        latest: bool = False,
+        new_id: str | None = None,
+    ) -> Handle:
+        """Start a run that goes on from another one as it stood after a page; None: as it stands.
+
+        Args as `retry`.
+        """
+        from .workflows import fork_task
+
+        return await self.tell(workflow, fork_task(run_id, page, latest=latest), task_id=new_id)
+
+    async def approvals(self, *, open_only: bool = True) -> "list[Pending]":
+        """Questions of runs to people, oldest first."""
+        return await self.desk.all(open_only=open_only)
+
+    async def answer(
+        self,
+        question_id: str,
+        verdict: "Verdict | str",
+        *,
+        seen: str = "",
+        arguments: JsonObject | None = None,
+        text: str = "",
+        by: str = "",
+    ) -> "Pending":
+        """Answer a question, once; its run goes on at once, or when somebody carries it again.
+
+        Args:
+            verdict: accept, edit, respond or deny.
+            seen: The hash of what was looked at; left out: it is for the question as it stands.
+            arguments: With edit: what it runs with.
+            text: With respond: the result; with deny: why.
+            by: Who answers.
+
+        Raises:
+            NotFound: There is no such question.
+            AnswerRefused: It was answered before, it expired, or the answer is for other arguments.
+        """
+        from ..actors.runs.approval import Verdict
+
+        pending = await self.desk.find(question_id)
+        return await self.desk.answer(
+            pending.question, Verdict(verdict), seen=seen, arguments=arguments, text=text, by=by
+        )
+
+    async def broadcast(self, message: object, *, timeout: float = 5.0) -> dict[str, Result]:
+        """Say something to every agent, and collect what they answer in time.
+
+        Delivery: at most once; an agent that nobody owns just now, or that is stopped, does not hear it.
+
+        Args:
+            timeout: Seconds to wait for answers; what an agent does on it has the same deadline.
+
+        Returns:
+            Results by agent, of those that answered.
+        """
+        names, wanted = self.names, {agent.name for agent in await self.agents() if not agent.stopped}
+        inbox, heard = subjects.reply_inbox(f"all{_new_id()}"), asyncio.Queue[Message]()
+        answers: dict[str, Result] = {}
+        replies = await names.bus.subscribe(inbox, heard.put_nowait)
+        try:
+            payload, blob = await check_in(names.blobs, encode(to_task(message)))
+            now = time.monotonic()
+            envelope = Envelope(task_id=_new_id(), deadline=now + timeout, blob=blob)
+            await names.bus.publish(subjects.BROADCAST, payload, envelope.headers(now), reply=inbox)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    while wanted - set(answers):
+                        answer = await heard.get()
+                        headers = answer.headers or {}
+                        body = await check_out(names.blobs, answer.payload, headers.get(BLOB, ""))
+                        answers[headers.get(AGENT, "")] = read_result(body)
+        finally:
+            await replies.close()
+        return answers
 
     async def spawn(self, definition: Definition) -> None:
         """Define an agent; it comes alive with its first message, on whichever worker owns it."""

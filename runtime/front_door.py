@@ -1,8 +1,8 @@
-"""FrontDoor: what any NATS client may use without knowing partitions: `agents.<id>.ask` and the ingress.
+"""FrontDoor: what any NATS client may use without knowing partitions: `agents.<id>.ask` and `.approvals`.
 
-Every worker of a node stands at the door and one of them answers each request, by asking the owner. Not
-responsible for stored tasks where the server's own mappings place them. Invariant: every ask is answered
-within its deadline, by a result or by a typed error.
+Every worker of a node stands at the door and one of them answers each request: an ask by asking the owner,
+questions to people by the `ApprovalWindow`. Not responsible for stored tasks where the server's own mappings
+place them. Invariant: every ask is answered within its deadline, by a result or by a typed error.
 """
 
 import secrets
@@ -18,6 +18,7 @@ from ..bus.envelope import may_answer, read_envelope
 from ..bus.errors import ActoriumError, ConfigError
 from ..bus.port import Message, Subscription
 from ..bus.task import Result
+from .approval_window import ApprovalWindow
 from .courier import BusCourier
 from .namespace import Namespace
 from .post import PostOffice
@@ -39,12 +40,14 @@ class FrontDoor:
         self._names = names
         self._courier = courier
         self._office = office
+        self._window = ApprovalWindow(names, courier)
         self._open: list[Subscription] = []
 
     async def open(self) -> None:
         """Subscribe."""
-        for subject in ("agents.*.ask", "tenants.*.agents.*.ask"):
-            self._open.append(await self._names.bus.subscribe(subject, self._asked, queue=QUEUE))
+        for leaf, handler in (("ask", self._asked), ("approvals", self._about_approvals)):
+            for subject in (f"agents.*.{leaf}", f"tenants.*.agents.*.{leaf}"):
+                self._open.append(await self._names.bus.subscribe(subject, handler, queue=QUEUE))
 
     async def close(self) -> None:
         """Take no more; what is under way is answered."""
@@ -55,6 +58,10 @@ class FrontDoor:
     def _asked(self, message: Message) -> None:
         if may_answer(message.reply):
             self._office.spawn(self._answer(message))
+
+    def _about_approvals(self, message: Message) -> None:
+        if may_answer(message.reply):
+            self._office.spawn(self._window.serve(message))
 
     async def _answer(self, message: Message) -> None:
         try:

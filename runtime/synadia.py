@@ -1,7 +1,8 @@
 """SynadiaEdge: agents prompted by the Synadia Agent Protocol 0.3, and asked for their status.
 
     prompt ─► any worker ─► ack ─► asks the owner ─► the answer in pieces ─► an empty message
-                             └─ ack again and again, while the owner is there
+                             ├─ ack again and again, while the owner is there
+                             └─ words and questions of a run, while it thinks: `synadia_dialogue.py`
 
 Not responsible for how agents are found: see `synadia_presence.py`. No logic lives here: a prompt is an ask,
 at most once; artifacts of its result do not travel. Invariant: a prompt that was received ends with an empty
@@ -11,23 +12,32 @@ message, by its deadline.
 import asyncio
 import secrets
 import time
-from collections.abc import Callable, Coroutine, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager, suppress
 
 import msgspec
 
+from ..actors.actor import find_kind
+from ..actors.carrier import Carrier
+from ..actors.definition import Definition
+from ..actors.errors import UnknownAgent, UnknownKind
 from ..actors.outcome import failure
+from ..actors.runs.agent_tool import agents_in
+from ..actors.runs.delegation import DELEGATE
 from ..bus import subjects
 from ..bus.envelope import OP, Envelope, may_answer, read_envelope
 from ..bus.errors import ActoriumError, BusError, BusLost, Failure, NoOwner, from_failure
-from ..bus.port import Bus, Message, Subscription
+from ..bus.port import Message, Subscription
 from ..bus.task import Result, Task
 from . import synadia_wire as wire
+from .approval_desk import ApprovalDesk
 from .courier import BusCourier
 from .namespace import Namespace
 from .partition import PartitionHost
 from .post import Key
+from .synadia_dialogue import Dialogue
 from .synadia_presence import Presence, spawning
+from .synadia_stream import Stream
 
 LOOK = 1.5  # seconds for an owner to tell a status; the official client waits two
 ENDING = 2.0  # seconds for telling those who wait when the worker ends
@@ -70,6 +80,7 @@ class SynadiaEdge:
         rhythm: Rhythm | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._names = names
         self._bus = names.bus
         self._courier = courier
         self._tasks = tasks
@@ -116,10 +127,44 @@ class SynadiaEdge:
             task = wire.read_prompt(message.payload)
             envelope = self._envelope(message)
             await stream.ack()
-            result = await self._watched(stream, key, self._ask(key, task, envelope))
+            async with self._dialogue(stream, key, envelope.task_id):
+                result = await self._watched(stream, key, self._ask(key, task, envelope))
         except ActoriumError as error:
             result = failure(error)
         await stream.end(result)
+
+    @asynccontextmanager
+    async def _dialogue(self, stream: Stream, key: Key, task_id: str) -> AsyncIterator[None]:
+        """A run's caller hears it think, and is asked by it."""
+        definition = await self._thinking(key)
+        if definition is None:
+            yield
+            return
+        config = definition.config
+        dialogue = Dialogue(
+            self._bus,
+            ApprovalDesk(self._names, self._courier, tenant=key[0]),
+            stream,
+            key,
+            task_id,
+            words=not config.get("output"),  # JSON is told whole, or a caller could not read it
+            hands={DELEGATE, *agents_in(tuple(config.get("tools", ())))},
+            every=self._rhythm.keep_alive,
+        )
+        await dialogue.open()
+        attending = self._tasks.create_task(dialogue.attend())
+        try:
+            yield
+        finally:
+            await dialogue.end(attending)
+
+    async def _thinking(self, key: Key) -> Definition | None:
+        """The agent, where its tasks are runs, as far as this program knows its class."""
+        try:
+            definition = await self._names.registry.find(*key)
+            return definition if issubclass(find_kind(definition.kind), Carrier) else None
+        except (UnknownAgent, UnknownKind):
+            return None  # whoever is asked says so
 
     def _envelope(self, message: Message) -> Envelope:
         now = self._clock()
@@ -139,7 +184,7 @@ class SynadiaEdge:
         except ActoriumError as error:
             return failure(error)
 
-    async def _watched(self, stream: "Stream", key: Key, asking: Coroutine[object, object, Result]) -> Result:
+    async def _watched(self, stream: Stream, key: Key, asking: Coroutine[object, object, Result]) -> Result:
         """The result of an ask; its caller hears of us meanwhile, and does not wait for an agent nobody owns.
 
         Raises:
@@ -197,24 +242,3 @@ class SynadiaEdge:
             payload, headers = wire.error_frame(error.failure())
         with suppress(BusError):
             await self._bus.publish(message.reply, payload, headers)
-
-
-class Stream:
-    """What goes back for one prompt, in order; nothing follows its end."""
-
-    def __init__(self, bus: Bus, reply: str) -> None:
-        self._bus = bus
-        self._reply = reply
-
-    async def ack(self) -> None:
-        """Say that the prompt was received, or that it still runs."""
-        await self._say(wire.ACK, None)
-
-    async def end(self, result: Result) -> None:
-        """Say the answer, or why there is none, and that this is all."""
-        for payload, headers in wire.closing(result):
-            await self._say(payload, headers)
-
-    async def _say(self, payload: bytes, headers: Mapping[str, str] | None) -> None:
-        with suppress(BusError):  # whoever asked waits for its own time-out
-            await self._bus.publish(self._reply, payload, headers)

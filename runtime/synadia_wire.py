@@ -20,6 +20,7 @@ from ..bus.claim import LIMIT
 from ..bus.codec import too_deep
 from ..bus.errors import BadMessage, ConfigError, Failure, MailboxFull, NoOwner
 from ..bus.task import Result, Status, Task
+from .unsaid import unsaid
 
 RUNTIME = "actorium"  # token 3 of every subject
 SERVICE = "agents"
@@ -163,18 +164,30 @@ def _attachments(told: object) -> list[dict[str, str]]:
     return [msgspec.structs.asdict(attachment) for attachment in attachments]
 
 
-def closing(result: Result) -> Iterator[tuple[bytes, Headers | None]]:
-    """The messages that end a stream: what the agent said, in pieces, why it failed, and the empty one."""
+def closing(result: Result, said: str = "") -> Iterator[tuple[bytes, Headers | None]]:
+    """The messages that end a stream: what was not `said` yet, in pieces, why it failed, the empty one."""
     try:
         text = _said(result.data)
     except (TypeError, ValueError, OverflowError, RecursionError, msgspec.EncodeError) as error:
         result, text = failure(HandlerFailed(f"the agent answered what JSON cannot hold: {error}")), ""
-    for start in range(0, len(text), PIECE):
-        yield msgspec.json.encode({"type": "response", "data": text[start : start + PIECE]}), None
+    for payload in responses(unsaid(said, text)):
+        yield payload, None
     if result.status is not Status.SUCCESS:
         message = result.error or "the task did not succeed"
         yield error_frame(result.failure or Failure(code=str(result.status), message=message))
     yield b"", None
+
+
+def responses(text: str) -> Iterator[bytes]:
+    """A text as chunks."""
+    for start in range(0, len(text), PIECE):
+        yield msgspec.json.encode({"type": "response", "data": _clean(text[start : start + PIECE])})
+
+
+def query(about: str, reply_subject: str, prompt: str) -> bytes:
+    """A question to the caller, who publishes one message on the subject."""
+    data = {"id": about, "reply_subject": reply_subject, "prompt": _clean(prompt)}
+    return msgspec.json.encode({"type": "query", "data": data})
 
 
 def _said(data: object) -> str:

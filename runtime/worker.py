@@ -36,6 +36,7 @@ from .ports import ports_of
 from .post import PostOffice
 from .quarantine import QuarantinedCourier
 from .relaying import Relaying
+from .reminders import Reminders
 from .reports import Reporter
 from .scheduling import Scheduling
 from .spec import LOST, WorkerSpec
@@ -148,6 +149,7 @@ class Worker:
         )
         self.door = FrontDoor(names, self.courier, office)
         self.scheduling = Scheduling(names, self.hosts, self.courier, owned)
+        self.reminders = Reminders(names.state, self.hosts, self.courier, names.bus)
         self.broadcast = Broadcast(names, self.hosts, office)
         self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks)
 
@@ -158,6 +160,7 @@ class Worker:
         await self.synadia.open()
         self._tasks.create_task(self.relaying.run())
         self._tasks.create_task(self.scheduling.run())
+        self._tasks.create_task(self.reminders.run())
         self._tasks.create_task(self.relaying.learn())
         await self.holder.run()
 

@@ -7,6 +7,7 @@ not after it expired.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -16,6 +17,7 @@ from ...storage.port import StateStore
 from .approval import Decision, Due, Expire, Pending, Question, Verdict, due, passed, refusal
 
 PREFIX = "approval"
+KEPT = 7 * 86_400.0  # seconds that an answered question is kept after its run has the answer
 
 
 class AnswerRefused(ActoriumError):
@@ -85,6 +87,13 @@ class Approvals:
         ours = pending.question == question and found is not None and found.hash == question.hash
         return found if ours else None
 
+    async def collected(self, question: Question) -> None:
+        """The run has the answer on its own record: from now on it is kept for people, and not for ever."""
+        entry = await self._store.get(_key(question.id))
+        if entry is not None:
+            with suppress(Conflict):  # somebody else was faster with the same
+                await self._store.put(_key(question.id), entry.value, revision=entry.revision, ttl=KEPT)
+
     async def withdraw(self, question: Question) -> None:
         """Close a question that nobody needs to answer any more: its run is over. Idempotent."""
         entry = await self._store.get(_key(question.id))
@@ -93,16 +102,17 @@ class Approvals:
         pending = msgspec.json.decode(entry.value, type=Pending)
         closed = Decision(verdict=Verdict.DENY, hash=question.hash, by="its run", text="the run is over")
         if pending.decision is None:
-            await self._put(msgspec.structs.replace(pending, decision=closed), entry.revision)
+            await self._put(msgspec.structs.replace(pending, decision=closed), entry.revision, ttl=KEPT)
 
     async def let_pass(self, pending: Pending, what: Due) -> bool:
         """Keep that what was due is done; False where somebody answered or was faster."""
         found, revision = await self._read(pending.question.id)
         return found == pending and await self._put(passed(pending, what), revision)
 
-    async def _put(self, pending: Pending, revision: int) -> bool:
+    async def _put(self, pending: Pending, revision: int, ttl: float | None = None) -> bool:
+        key, packed = _key(pending.question.id), msgspec.json.encode(pending)
         try:
-            await self._store.put(_key(pending.question.id), msgspec.json.encode(pending), revision=revision)
+            await self._store.put(key, packed, revision=revision, ttl=ttl)
         except Conflict:
             return False
         return True

@@ -143,6 +143,7 @@ class Engine:
                 decision = await self._approvals.decision(call.question)
                 if decision is not None:
                     await self._book.write(Decided(call=call.id, decision=decision))
+                    await self._approvals.collected(call.question)
 
     async def _work(self, calls: tuple[Call, ...]) -> None:
         """Bring calls further, side by side. The first error ends them all, as a crash would."""

@@ -79,7 +79,7 @@ class Thinker(Carrier):
                 self._config,
                 grant=grant,
                 before=before,
-                parent=run_name(card.wakes, card.parent) if card.wakes else card.parent,
+                parent=run_name(card.wakes, card.parent, card.tenant) if card.wakes else card.parent,
                 at_ms=card.at_ms,
                 seconds=None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock()),
             )

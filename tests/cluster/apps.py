@@ -204,4 +204,5 @@ app = App(
     family("rest", Strategy.REST_FOR_ONE),
     family("weak", Strategy.ONE_FOR_ALL, intensity=1),
     family("torn", Strategy.ONE_FOR_ALL),
+    Supervisor.of("clan", family("low", Strategy.ONE_FOR_ALL, intensity=1), policy=Policy(intensity=1)),
 )

@@ -84,6 +84,24 @@ async def test_a_supervisor_whose_intensity_is_exceeded_stops_its_group_and_says
         assert (await cluster.client.ask(f"weak-{n}", Task(), timeout=SOON)).failure is None
 
 
+async def test_a_group_that_gives_up_is_in_the_hands_of_the_one_above_over_workers(cluster: Cluster) -> None:
+    """Twice too often: the first time the group begins anew, the second time the one above gives up too."""
+    await bring_up(cluster, "low")
+
+    async def escalated(name: str, outcomes: list[bool]) -> bool:
+        return [event.data["restarted"] for event in await cluster.events(name, "escalated")] == outcomes
+
+    for outcomes in ([True], [True, False]):
+        for _ in range(2):
+            for n in range(FAMILY):
+                assert (await cluster.answers(f"low-{n}", Task())).failure is None
+            await fail(cluster, "low-3")
+        await eventually(lambda told=outcomes: escalated("low", told), SOON, every=0.1)
+    assert await escalated("clan", [False])
+    with pytest.raises(ActorStopped):
+        await cluster.client.ask("low-0", Task(), timeout=SOON)
+
+
 async def test_an_agent_that_fails_too_often_is_in_error_with_an_event_until_somebody_restarts_it(
     cluster: Cluster,
 ) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from actorium import Actor, App, Client, Context, Policy, Restart, Strategy, Supervisor, Task
 from actorium.actors.definition import Definition, Options
+from actorium.actors.supervisor import Mend
 from actorium.bus.codec import read_event
 from actorium.bus.errors import ConfigError
 from actorium.bus.subjects import EVENTS
@@ -66,6 +67,35 @@ async def test_the_siblings_of_the_strategy_are_restarted_in_order(strategy, exp
         assert Member.history == expected
         for name in NAMES:
             assert (await actorium.ask(name, "hello")).data == "here"
+        after = await actorium.tell("boss", Mend(id="behind all that it told itself", agents=()))
+        await after.result(timeout=5)
+        assert Member.history == expected, "what is done is not made good again"
+
+
+async def test_what_a_supervisor_stopped_before_its_death_is_started_by_the_next_owner() -> None:
+    """It told itself before it stopped them; a restart that came to its end is not made again."""
+    async with group(Strategy.ONE_FOR_ALL) as actorium:
+        for name in ("one", "three"):
+            await actorium.stop(name)
+        handle = await actorium.tell("boss", Mend(id="of an earlier life", agents=("one", "three")))
+        await handle.result(timeout=5)
+
+        for name in NAMES:
+            assert (await actorium.ask(name, "hello")).data == "here"
+
+
+async def test_a_group_that_was_given_up_stays_stopped() -> None:
+    """Also where a supervisor reads late what it told itself before it gave up."""
+    async with group(Strategy.ONE_FOR_ONE, intensity=0) as actorium:
+        await actorium.ask("two", "fail")
+
+        async def stopped() -> bool:
+            return (await actorium.status("three"))["status"] == "stopped"
+
+        await eventually(stopped)
+        handle = await actorium.tell("boss", Mend(id="of an earlier life", agents=("three",)))
+        await handle.result(timeout=5)
+        assert await stopped()
 
 
 async def test_a_group_that_fails_too_often_is_stopped() -> None:
