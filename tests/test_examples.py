@@ -17,18 +17,29 @@ BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re
 
 @pytest.fixture
 def readme_app(monkeypatch: pytest.MonkeyPatch) -> App:
+    return _made_by(BLOCKS[1], monkeypatch)
+
+
+def _made_by(block: str, monkeypatch: pytest.MonkeyPatch) -> App:
     module = types.ModuleType("readme_example")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    exec(compile(BLOCKS[0], "README.md", "exec"), vars(module))
+    exec(compile(block, "README.md", "exec"), vars(module))
     return module.app
+
+
+def test_the_readme_agent_can_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its tools are found, its models are known, and its budget is one."""
+    app = _made_by(BLOCKS[0], monkeypatch)
+    assert [problem for problem in app.check() if problem.fatal] == []
+    assert app.definitions[0].config["budget"]["usd"] == 0.5
 
 
 async def test_the_readme_actor_counts_as_the_readme_client_asks(
     readme_app: App, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The README's two blocks run together and print what they say."""
+    """The README's actor and its client run together and print what they say."""
     names: dict[str, object] = {}
-    exec(compile(BLOCKS[1], "README.md", "exec"), names)
+    exec(compile(BLOCKS[2], "README.md", "exec"), names)
     async with in_memory(readme_app) as client:
         monkeypatch.setattr(Client, "open", _adopt(client))
         await names["main"]()
