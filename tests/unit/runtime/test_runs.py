@@ -146,6 +146,22 @@ async def test_a_run_that_waits_for_a_person_goes_on_after_everything_was_stoppe
     assert Bank.paid == [7]
 
 
+async def test_a_run_goes_on_with_the_definition_it_began_with():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        old = await client.tell("payer", "pay it")
+
+        async def parked() -> bool:
+            return (await client.status("payer")).get("parked") == 1
+
+        await eventually(parked)
+        await client.spawn(Agent("payer", model=f"scripted:{HERE}:greet"))
+        assert (await client.ask("payer", "pay it")).data == "hello"
+        await answer(world, client, Verdict.ACCEPT)
+        assert (await old.result(timeout=5)).data == "done"
+        assert Bank.paid == [7]
+
+
 async def test_a_parent_rests_while_its_delegate_waits_for_a_person():
     world = MemoryWorld()
     async with in_memory(APP, world) as client:
