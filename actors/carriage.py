@@ -209,6 +209,7 @@ class Carriage:
         run = self._blank(task_id).run
         if run in self._carried:
             self._carried[run].woken = True
+            self._carrier.news(run)
             return True
         carried = self._unparked(run)
         if carried is not None:

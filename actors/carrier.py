@@ -107,6 +107,9 @@ class Carrier:
     def rest(self, run: str) -> None:
         """Have a carried run return at its next step, because its owner stops."""
 
+    def news(self, run: str) -> None:
+        """Somebody answered, or a delegate moved, while a run is carried: it looks again."""
+
     def cancelling(self, run: str) -> None:
         """A carried run is about to be cut short for good: what it delegated shall not go on."""
 

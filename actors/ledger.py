@@ -10,6 +10,7 @@ from ..bus.claim import LIMIT
 from ..bus.task import Result, Task
 from ..bus.value import Json
 from ..storage.chain import Chain
+from ..storage.errors import Fenced
 from ..storage.port import Blobs, Ledger
 from ..storage.record import Record, decode_record
 from .progress import Body, Kind, Progress, apply
@@ -34,19 +35,28 @@ class ActorLedger:
             Corrupt: The chain does not read.
             StoreUnavailable: The server did not answer in time.
         """
-        chain = await Chain.open(ledger, subject, epoch)
-        opened = cls(ledger, chain, blobs, Progress())
-        if chain.last is None:
-            return opened
-        body = await opened._body(chain.last)
-        opened._since = body.since or chain.sequence
-        async for entry in ledger.read(subject, after=opened._since - 1):
+        while True:
+            opened = cls(ledger, await Chain.open(ledger, subject, epoch), blobs, Progress())
+            if await opened._taken_over():
+                return opened
+
+    async def _taken_over(self) -> bool:
+        """Read where it stands, and fence earlier owners. False: one of them wrote meanwhile; open it again."""
+        last = self._chain.last
+        if last is None:
+            return True
+        self._since = (await self._body(last)).since or self._chain.sequence
+        async for entry in self._chain.records(after=self._since - 1):
             record = decode_record(entry.value)
-            told = await opened._body(record)
-            opened.progress = apply(opened.progress, record.kind, record.in_seq, told, entry.revision)
-        if chain.last.epoch < epoch:
-            await opened._append(Kind.EPOCH, Body())
-        return opened
+            told = await self._body(record)
+            self.progress = apply(self.progress, record.kind, record.in_seq, told, entry.revision)
+        if last.epoch == self._chain.epoch:
+            return True
+        try:
+            await self._append(Kind.EPOCH, Body())
+        except Fenced:
+            return False
+        return True
 
     async def started(self, seq: int, task_id: str, task: Task, attempt: int) -> None:
         """Record an attempt before it runs; the first one with the task itself."""

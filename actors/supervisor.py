@@ -3,10 +3,12 @@
 Not responsible for the decision: see `supervision.py`. The owner of a child that failed asks it; it answers
 for that child and commands the others. A group can stand in a group: when its supervisor gives up, the one
 above decides whether the whole group begins anew, or gives up in turn. Invariant: who asks carries out the
-answer for what is below him, who answers for all others.
+answer for what is below him, who answers for all others; and a group whose supervisor dies between a stop and
+the start that belongs to it is started by the next owner, for that was stored before.
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -25,6 +27,8 @@ from .port import Courier, Directive
 from .supervision import Child, Escalate, Forget, Policy, Restart, RestartChildren, agents, decide
 
 RESERVE = 0.2  # share of the time that a supervisor keeps for itself when it asks the one above
+ATTEMPTS = 10  # to start what an earlier life stopped, of which each may meet another death
+REMEMBERED = 16  # restarts; their messages to ourselves come right behind them
 IDLE = 60.0  # seconds for which a supervisor is remembered to have restarted somebody, beyond its period
 
 
@@ -35,6 +39,25 @@ class Ended(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
 
 
+class Mend(msgspec.Struct, frozen=True, kw_only=True):
+    """Start these agents, unless the restart of that id came to its end; stored before they are stopped."""
+
+    id: str
+    agents: tuple[str, ...]
+
+
+class History(msgspec.Struct):
+    """What a supervisor must know after its death.
+
+    Attributes:
+        ended: Ids of the newest restarts that came to their end.
+        given_up: The group is stopped on purpose.
+    """
+
+    ended: list[str] = []
+    given_up: bool = False
+
+
 class Supervisor(Actor):
     """Keeps a group of agents: one_for_one, one_for_all or rest_for_one.
 
@@ -43,6 +66,8 @@ class Supervisor(Actor):
         policy: Strategy, intensity and backoff.
         supervisor: The name of the group that this one stands in; empty: it is the top.
     """
+
+    state: History = History()
 
     def __init__(self, children: list[JsonObject], policy: JsonObject, supervisor: str = "") -> None:
         self._children = msgspec.convert(children, list[Child])
@@ -78,11 +103,19 @@ class Supervisor(Actor):
             told.append(Child(head.name, head.options.restart, members))
             below += [_under(name, head, group=bool(rest)), *rest]
         config = {"children": msgspec.to_builtins(told), "policy": msgspec.to_builtins(policy)}
-        options = Options(attempts=1, restart=restart, idle=policy.period + IDLE)
+        options = Options(attempts=ATTEMPTS, restart=restart, idle=policy.period + IDLE)
         return [cls.named(name, options, **config), *below]
 
-    async def receive(self, message: Ended, ctx: Context) -> Directive:
-        """Decide for a child that ended, command the others, and answer for the child itself."""
+    async def receive(self, message: Ended | Mend, ctx: Context) -> Directive | None:
+        """Decide for a child that ended; or make good what an earlier life of this supervisor began."""
+        if isinstance(message, Ended):
+            return await self._decide(message, ctx)
+        if message.id not in self.state.ended and not self.state.given_up:
+            await self._start(message.agents, ctx)
+        return None
+
+    async def _decide(self, message: Ended, ctx: Context) -> Directive:
+        """Command the others, and answer for the child itself."""
         now = time.monotonic()
         decision = decide(
             self._policy, self._children, message.child, failed=True, restarts=self._restarts, now=now
@@ -99,10 +132,18 @@ class Supervisor(Actor):
 
     async def _restart(self, names: list[str], ctx: Context) -> None:
         """Stop in reverse order, start in order; the owners wait for what is in hand."""
+        self.state.given_up = False
         chosen = agents(self._children, names)
+        if not chosen:
+            return
+        await ctx.tell(ctx.agent, Mend(id=ctx.task_id, agents=tuple(chosen)))
         for name in reversed(chosen):
             await ctx.command(name, "stop")
-        for name in chosen:
+        await self._start(chosen, ctx)
+        self.state.ended = [*self.state.ended, ctx.task_id][-REMEMBERED:]
+
+    async def _start(self, names: Sequence[str], ctx: Context) -> None:
+        for name in names:
             await ctx.command(name, "restart")
 
     async def _escalate(self, ended: str, reason: str, ctx: Context) -> Directive:
@@ -113,6 +154,7 @@ class Supervisor(Actor):
             self._restarts = []
             await self._restart(others, ctx)
         else:
+            self.state.given_up = True
             stopped = reversed(agents(self._children, others))
             await asyncio.gather(*(ctx.command(name, "stop") for name in stopped))
         await ctx.emit(
@@ -148,7 +190,8 @@ def _under(name: str, child: Definition, *, group: bool) -> Definition:
 
 async def ask_supervisor(courier: Courier, definition: Definition, ended: Ended) -> Directive:
     """What the supervisor of a child says. Raises what `Courier.ask` does, and HandlerFailed."""
-    envelope = Envelope(task_id=f"{definition.name}-ended", deadline=time.monotonic() + ASK_TIMEOUT)
+    task_id = f"{definition.name[:32]}-ended-{secrets.token_hex(4)}"
+    envelope = Envelope(task_id=task_id, deadline=time.monotonic() + ASK_TIMEOUT)
     name = definition.options.supervisor
     try:
         return _read(name, await courier.ask(name, to_task(ended), envelope))

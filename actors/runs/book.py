@@ -13,7 +13,7 @@ import msgspec
 
 from ...bus.claim import LIMIT
 from ...storage.chain import Chain
-from ...storage.errors import Corrupt
+from ...storage.errors import Corrupt, Fenced
 from ...storage.port import Blobs, Ledger
 from ...storage.record import decode_record
 from .record import Ended, RunRecord, Started
@@ -59,16 +59,10 @@ class RunBook:
             Corrupt: It does not read.
             StoreUnavailable: No answer in time.
         """
-        book = cls(await Chain.open(ledger, subject, epoch), blobs, clock)
-        if book._chain.last is None:
-            return book
-        async for entry in ledger.read(subject):
-            record = decode_record(entry.value)
-            if record.kind != EPOCH:
-                book.state = fold(book.state, await book._read(record.body))
-        if book._chain.last.epoch < epoch and book.state.ended is None:  # nothing follows the end
-            await book._chain.append(EPOCH, {})
-        return book
+        while True:
+            book = cls(await Chain.open(ledger, subject, epoch), blobs, clock)
+            if await book._taken_over():
+                return book
 
     @classmethod
     async def ended(cls, ledger: Ledger, blobs: Blobs, subject: str) -> Ended | None:
@@ -122,6 +116,21 @@ class RunBook:
             self._told = now
             self.state = fold(self.state, record)
             return record
+
+    async def _taken_over(self) -> bool:
+        """Read every record, and fence earlier owners. False: one of them wrote meanwhile; open it again."""
+        async for entry in self._chain.records():
+            record = decode_record(entry.value)
+            if record.kind != EPOCH:
+                self.state = fold(self.state, await self._read(record.body))
+        last = self._chain.last
+        if last is None or last.epoch == self._chain.epoch or self.state.ended is not None:
+            return True  # nothing follows the end
+        try:
+            await self._chain.append(EPOCH, {})
+        except Fenced:
+            return False
+        return True
 
     async def _read(self, body: object) -> RunRecord:
         if isinstance(body, dict) and set(body) == {"blob"}:

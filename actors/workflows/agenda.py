@@ -45,6 +45,8 @@ class Agenda:
 
     def drop_timer(self, due_ms: int, step: str, item: int = STEP) -> None:
         """It is not any more. Idempotent."""
+        if not self.timers:
+            return
         at = bisect_left(self.timers, (due_ms, step, item))
         if self.timers[at : at + 1] == [(due_ms, step, item)]:
             del self.timers[at]

@@ -100,25 +100,34 @@ def _adopting(
     started = beginning(run, edition, began.inputs, grant=grant, trigger=began.trigger)
     dag = Dag(edition.workflow)
     dropped = dag.downstream(again) if again in dag.steps else set()
-    kept: dict[str, StepState] = {}
-    for step_id, step in source.steps.items():
-        if step_id in dag.steps and step_id not in dropped:
-            adopted = _adopted(step, whole=bool(again))
-            if adopted is not None:
-                kept[step_id] = adopted
+    wanted = {
+        step_id: step for step_id, step in source.steps.items() if step_id in dag.steps.keys() - dropped
+    }
+    adopted = {step_id: _adopted(step, whole=bool(again)) for step_id, step in wanted.items()}
+    kept = {step_id: step for step_id, step in adopted.items() if step is not None}
     return started, Adopted(run=began.run, page=page, steps=_sound(kept, dag))
 
 
 def _adopted(step: StepState, *, whole: bool) -> StepState | None:
-    """What of a step stands in another run; None: nothing."""
+    """What of a step stands in another run; None: nothing. What was taken back does not.
+
+    Args:
+        whole: Items of a fan-out that is not over are not kept.
+    """
     if any(branch.undo is not None for branch in step.branches):
         return None
-    if step.stage is Stage.DONE or (step.stage is Stage.SKIPPED and step.why in ("when", "skipped")):
+    if step.stage is Stage.DONE or step.why in ("when", "skipped"):
         return step
-    if whole or step.items is None or not any(branch.stage is Stage.DONE for branch in step.branches):
-        return None
+    return None if whole else _adopted_items(step)
+
+
+def _adopted_items(step: StepState) -> StepState | None:
+    """A fan-out with the items that were done; None: there are none."""
     branches = [branch if branch.stage is Stage.DONE else _anew(branch) for branch in step.branches]
-    left = len(step.items) - sum(branch.stage is Stage.DONE for branch in branches)
+    done = sum(branch.stage is Stage.DONE for branch in branches)
+    if step.items is None or not done:
+        return None
+    left = len(step.items) - done
     return StepState(
         stage=Stage.RUNNING, items=step.items, branches=branches, left=left, began_ms=step.began_ms
     )

@@ -15,13 +15,15 @@ import msgspec
 from ...bus.claim import LIMIT
 from ...bus.errors import ConfigError
 from ...storage.chain import Chain
+from ...storage.errors import Fenced
 from ...storage.port import Blobs, Ledger
 from ...storage.record import decode_record
 from .definition import Workflow
 from .edition import Dags
+from .fact import Opened, Scheduled
 from .fold import apply, turn
 from .reading import CONTINUED, EPOCH, PAGE, chain_name, read_page, take_in
-from .record import Continued, Migrated, Opened, Page, Restored, Scheduled, WorkflowFact
+from .record import Continued, Migrated, Page, Restored, WorkflowFact
 from .snapshot import Migration, encode_snapshot, restore, snapshot
 from .state import WorkflowState
 
@@ -85,11 +87,11 @@ class WorkflowBook:
             Corrupt: It does not read.
             StoreUnavailable: No answer in time.
         """
-        chain = await Chain.open(ledger, subject, epoch)
-        book = cls(ledger, blobs, chain, clock=clock, wall=wall, most_pages=most_pages, dags=dags)
-        await book._open_newest()
-        await book._read()
-        return book
+        while True:
+            chain = await Chain.open(ledger, subject, epoch)
+            book = cls(ledger, blobs, chain, clock=clock, wall=wall, most_pages=most_pages, dags=dags)
+            if await book._open_newest() and await book._read():
+                return book
 
     @property
     def elapsed(self) -> float:
@@ -183,8 +185,11 @@ class WorkflowBook:
         subject = chain_name(self._subject, self._number)
         self._chain = await Chain.open(self._ledger, subject, self._chain.epoch)
 
-    async def _open_newest(self) -> None:
-        """Find the chain that is written now; where its writer died before its first page, write that."""
+    async def _open_newest(self) -> bool:
+        """Find the chain that is written now; where its writer died before its first page, write that.
+
+        False: an earlier owner, who does not know yet that he is one, was faster.
+        """
         while (last := self._chain.last) is not None and last.kind == CONTINUED:
             await self._open_next()
             if self._chain.last is None:
@@ -192,17 +197,28 @@ class WorkflowBook:
                 restored = tuple(
                     Restored(state=fact.state) for fact in page.facts if isinstance(fact, Continued)
                 )
-                await self._append(PAGE, Page(facts=restored, at_ms=page.at_ms))
+                try:
+                    await self._append(PAGE, Page(facts=restored, at_ms=page.at_ms))
+                except Fenced:
+                    return False
+        return True
 
-    async def _read(self) -> None:
-        """Take in the chain that is written now, and fence earlier owners of a run that is not over."""
+    async def _read(self) -> bool:
+        """Take in the chain that is written now, and fence earlier owners of a run that is not over.
+
+        False: as `_open_newest`.
+        """
         async for entry in self._chain.records():
             record = decode_record(entry.value)
             if record.kind != EPOCH:
                 await take_in(self.state, await read_page(record.body, self._blobs), self._blobs)
         last = self._chain.last
         if last is not None and last.epoch < self._chain.epoch and self.state.ended is None:
-            await self._chain.append(EPOCH, {})
+            try:
+                await self._chain.append(EPOCH, {})
+            except Fenced:
+                return False
+        return True
 
 
 def _needed(facts: tuple[WorkflowFact, ...]) -> tuple[WorkflowFact, ...]:

@@ -122,11 +122,6 @@ class StepState(msgspec.Struct, kw_only=True, omit_defaults=True):
         return sum(branch.attempt for branch in self.branches)
 
     @property
-    def useful(self) -> bool:
-        """Whether others may build on it: it is done, in whole or in part."""
-        return self.stage is Stage.DONE
-
-    @property
     def partial(self) -> bool:
         """Whether it is done in part."""
         return self.result is not None and self.result.status is Status.PARTIAL

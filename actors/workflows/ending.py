@@ -20,7 +20,7 @@ from .saga import not_undone
 from .scope import scope_of
 from .state import WorkflowState
 
-_WHOLE = (Why.FAILED, Why.CANCELLED)  # a run that ends so is a failure, whatever it had done
+_WHOLE = (Why.FAILED, Why.CANCELLED, Why.FAULT)  # a run that ends so is a failure, whatever it had done
 
 
 def ending(state: WorkflowState, now_ms: int) -> Ended:

@@ -10,31 +10,20 @@ from collections.abc import Iterable
 
 from ...bus.errors import ConfigError
 from ...bus.value import Json
-from ...storage.errors import StoreUnavailable
 from ..receipt import Receipt
 from ..runs.accounts import Accounts
 from ..runs.approvals import Approvals
 from . import plan
+from .alarm import Alarm
 from .book import WorkflowBook
 from .branch import Place
 from .delegations import Delegations
 from .errand import account_of
+from .fact import Asked, Decided, Scheduled, Stopped, UndoScheduled
 from .news import news
 from .port import Hands
-from .record import (
-    Asked,
-    Closing,
-    Decided,
-    Ended,
-    Paused,
-    Resumed,
-    Scheduled,
-    Signalled,
-    Stopped,
-    UndoScheduled,
-    Why,
-    WorkflowFact,
-)
+from .record import Closing, Ended, Paused, Resumed, Signalled, Why, WorkflowFact
+from .requests import Requests
 from .setback import settled
 
 LOOK = 60.0  # seconds after which it looks again: at the wall clock, which may be set, and at answers
@@ -85,8 +74,9 @@ class Engine:
         self._patience = patience
         self._woken = asyncio.Event()
         self._under_way = Delegations(book, hands, self._woken)
-        self._told: list[tuple[WorkflowFact, asyncio.Future[bool]]] = []
+        self._requests = Requests()
         self._writing = asyncio.Lock()
+        self._alarm = Alarm(self.nudge)
         self._carried = False
         self._leaving = False
         self._look = True
@@ -121,7 +111,8 @@ class Engine:
             raise errors.exceptions[0] from None
         finally:
             self._carried = False
-            self._disappoint()
+            self._alarm.stop()
+            self._requests.disappoint(over=self._book.state.ended is not None)
 
     async def cancel(self, reason: str = "") -> Ended | None:
         """End the run: what runs is cancelled, and undone where its definition says so. Idempotent.
@@ -162,8 +153,7 @@ class Engine:
             Fenced: A newer owner carries the run.
         """
         if self._carried:
-            stands: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-            self._told.append((fact, stands))
+            stands = self._requests.add(fact)
             self._woken.set()
             return await stands
         async with self._writing:
@@ -207,21 +197,15 @@ class Engine:
     async def _turn(self) -> tuple[WorkflowFact, ...]:
         """Say all that can be said now, and write it as one page."""
         book, state = self._book, self._book.state
-        told, self._told = self._told, []
-        counts = state.ended is None
+        asked, counts = self._requests.take(), state.ended is None
         if counts:
-            book.say(*(fact for fact, _ in told))
+            book.say(*asked)
         self._take_outcomes()
-        while facts := plan.next_facts(state, book.now_ms, elapsed=book.elapsed):
+        now_ms, elapsed = book.now_ms, book.elapsed
+        while facts := plan.next_facts(state, now_ms, elapsed=elapsed):
             book.say(*facts)
-        try:
-            stood = await book.write()
-        except BaseException:
-            self._told = told + self._told  # whoever waits for them is told that nobody knows
-            raise
-        for _, stands in told:
-            if not stands.done():
-                stands.set_result(counts)
+        stood = await book.write()
+        self._requests.answer(counts=counts)
         return stood
 
     def _take_outcomes(self) -> None:
@@ -265,13 +249,12 @@ class Engine:
         now_ms = book.now_ms
         due = plan.next_due(book.state, now_ms)
         left = LOOK if due is None else (due - now_ms) / 1000
-        if not self._under_way.busy and not self._woken.is_set() and (due is None or left > self._patience):
+        if self._woken.is_set():
+            return True
+        if not self._under_way.busy and (due is None or left > self._patience):
             return False
-        try:
-            async with asyncio.timeout(min(left, LOOK)):
-                await self._woken.wait()
-        except TimeoutError:
-            self._look = True
+        self._alarm.set(min(left, LOOK))
+        await self._woken.wait()
         return True
 
     async def _look_again(self, group: asyncio.TaskGroup) -> None:
@@ -279,7 +262,8 @@ class Engine:
         self._look = False
         state = self._book.state
         self._under_way.begin(group, self._under_way.take_resting())
-        for step_id in list(state.agenda.asked):
+        over = state.closing is not None or state.ended is not None
+        for step_id in [] if over else list(state.agenda.asked):
             question = state.steps[step_id].question
             decision = await self._approvals.decision(question) if question else None
             if decision is not None:
@@ -290,6 +274,8 @@ class Engine:
         for fact in stood:
             if isinstance(fact, Asked):
                 await self._approvals.ask(fact.question)
+            elif isinstance(fact, Decided) and (question := self._book.state.steps[fact.step].question):
+                await self._approvals.collected(question)
         for kind, data in news(self._book.state, stood):
             await self._hands.emit(kind, **data)
 
@@ -303,13 +289,3 @@ class Engine:
         for step in self._book.state.steps.values():
             if step.question is not None and step.decision is None:
                 await self._approvals.withdraw(step.question)
-
-    def _disappoint(self) -> None:
-        """Whoever told something that was not written is told so."""
-        told, self._told = self._told, []
-        for _, stands in told:
-            if not stands.done():
-                if self._book.state.ended is not None:
-                    stands.set_result(False)
-                else:
-                    stands.set_exception(StoreUnavailable("the run was let go of; say it again"))

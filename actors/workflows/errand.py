@@ -71,15 +71,14 @@ def agent_of(step: Step, *, undo: bool = False) -> str:
 
 def key_of(state: WorkflowState, place: Place, attempt: int) -> str:
     """Under which key an attempt is delegated."""
-    run = state.started.run if state.started else ""
     said = f"undo-{attempt}" if place.undo else str(attempt)
     item = f"/{place.item}" if state.steps[place.step].items is not None else ""
     told = f"{place.step}/{said}{item}"
-    whole = f"{run}/{told}"
+    whole = f"{state.run}/{told}"
     return (
         whole
         if len(whole) <= MAX_ID
-        else f"{sha256(f'{run}/{place.step}'.encode()).hexdigest()[:24]}/{said}{item}"
+        else f"{sha256(f'{state.run}/{place.step}'.encode()).hexdigest()[:24]}/{said}{item}"
     )
 
 

@@ -16,19 +16,18 @@ def gathered(step: StepState) -> tuple[Stage, Result]:
     results = [_result(branch) for branch in step.branches]
     if step.items is None:
         return step.branches[0].stage, results[0]
-    bad = [result for result in results if result.status is Status.FAILURE]
-    partial = bool(bad) or any(result.status is Status.PARTIAL for result in results)
-    lost = bool(bad) and len(bad) == len(results)
-    first = next((result.error for result in results if result.error), None)
+    failed = [result for result in results if result.status is Status.FAILURE]
+    status = _status(results, len(failed))
+    told = next((result.error for result in results if result.error), None)
     result = Result(
-        status=Status.FAILURE if lost else Status.PARTIAL if partial else Status.SUCCESS,
+        status=status,
         data=[result.data for result in results],
         artifacts=tuple(artifact for result in results for artifact in result.artifacts),
-        metrics=_together(results),
-        error=f"{len(bad)} of {len(results)} items failed: {first}" if bad else first,
-        failure=bad[0].failure if bad else None,
+        metrics=_together([result.metrics for result in results]),
+        error=f"{len(failed)} of {len(results)} items failed: {told}" if failed else told,
+        failure=failed[0].failure if failed else None,
     )
-    return Stage.FAILED if lost else Stage.DONE, result
+    return Stage.FAILED if status is Status.FAILURE else Stage.DONE, result
 
 
 def failed_result(failure: Failure) -> Result:
@@ -38,15 +37,10 @@ def failed_result(failure: Failure) -> Result:
 
 def cost_of(result: Result) -> Cost:
     """What a task cost, its delegates included."""
-    told = result.metrics
-    if not (told.steps or told.tool_calls or told.tokens_used or told.usd):
+    _, steps, calls, tokens, usd = _told(result.metrics)
+    if not any((steps, calls, tokens, usd)):
         return NOTHING
-    return Cost(
-        steps=told.steps or 0,
-        tool_calls=told.tool_calls or 0,
-        tokens=told.tokens_used or 0,
-        usd=told.usd or 0.0,
-    )
+    return Cost(steps=int(steps or 0), tool_calls=int(calls or 0), tokens=int(tokens or 0), usd=usd or 0.0)
 
 
 def is_priced(result: Result) -> bool:
@@ -60,13 +54,35 @@ def _result(branch: Branch) -> Result:
     return branch.result
 
 
-def _together(results: Sequence[Result]) -> Metrics:
-    metrics = [result.metrics for result in results]
-    spent = sum(map(cost_of, results), NOTHING)
-    return Metrics(
-        execution_time_ms=sum(one.execution_time_ms for one in metrics),
-        tokens_used=spent.tokens if any(one.tokens_used is not None for one in metrics) else None,
-        usd=spent.usd if any(one.usd is not None for one in metrics) else None,
-        steps=spent.steps if any(one.steps is not None for one in metrics) else None,
-        tool_calls=spent.tool_calls if any(one.tool_calls is not None for one in metrics) else None,
+def _status(results: Sequence[Result], failed: int) -> Status:
+    if failed:
+        return Status.FAILURE if failed == len(results) else Status.PARTIAL
+    partial = any(result.status is Status.PARTIAL for result in results)
+    return Status.PARTIAL if partial else Status.SUCCESS
+
+
+def _told(metrics: Metrics) -> tuple[float | None, ...]:
+    return (
+        metrics.execution_time_ms,
+        metrics.steps,
+        metrics.tool_calls,
+        metrics.tokens_used,
+        metrics.usd,
     )
+
+
+def _together(metrics: Sequence[Metrics]) -> Metrics:
+    """The sum of each; None where nobody told it."""
+    sums = [_sum(column) for column in zip(*map(_told, metrics), strict=True)]
+    return Metrics(
+        execution_time_ms=int(sums[0] or 0),
+        steps=None if sums[1] is None else int(sums[1]),
+        tool_calls=None if sums[2] is None else int(sums[2]),
+        tokens_used=None if sums[3] is None else int(sums[3]),
+        usd=sums[4],
+    )
+
+
+def _sum(column: Sequence[float | None]) -> float | None:
+    known = [value for value in column if value is not None]
+    return sum(known) if known else None

@@ -4,52 +4,55 @@ Pure. `workflow_step_completed` and its fields are those of the seeds' worker. I
 does not stand.
 """
 
-from collections.abc import Iterable, Iterator
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from ...bus.value import JsonObject
-from .record import Asked, Closing, Ended, Paused, Resumed, Scheduled, UndoScheduled, WorkflowFact
+from .fact import Asked, Scheduled, UndoScheduled
+from .record import Closing, Ended, Paused, Resumed, WorkflowFact
 from .state import WorkflowState
 
-LONGEST = 16 * 1024  # bytes of an output that is told; a longer one is read from the run
+LONGEST: Final = 16 * 1024  # bytes of an output that is told; a longer one is read from the run
 News: TypeAlias = tuple[str, JsonObject]
 
 
 def news(state: WorkflowState, facts: Iterable[WorkflowFact]) -> Iterator[News]:
     """What the facts of a page are to others, in their order."""
-    run = state.started.run if state.started else ""
     told: set[str] = set()
     for fact in facts:
-        found = _of_fact(fact)
-        if found is not None:
-            kind, data = found
-            yield kind, {"workflow_id": run, **data}
+        tell = _TOLD.get(type(fact))
+        if tell is not None:
+            kind, data = tell(fact)
+            yield kind, {"workflow_id": state.run, **data}
             continue
         step_id = getattr(fact, "step", "")
         if step_id and step_id not in told and state.steps[step_id].settled:
             told.add(step_id)
-            yield "workflow_step_completed", {"workflow_id": run, **_completed(state, step_id)}
+            yield "workflow_step_completed", {"workflow_id": state.run, **_completed(state, step_id)}
 
 
-def _of_fact(fact: WorkflowFact) -> News | None:
-    """What is told of a fact that is about more than the end of a step."""
-    match fact:
-        case Scheduled() | UndoScheduled():
-            kind = "workflow_step_started" if isinstance(fact, Scheduled) else "workflow_undo_started"
-            return kind, {"step_id": fact.step, "item": fact.item, "attempt": fact.attempt}
-        case Asked():
-            return "approval", {"step_id": fact.step, "id": fact.question.id, "tool": fact.question.tool}
-        case Paused() | Resumed():
-            return type(fact).__name__.lower(), {"by": fact.by}
-        case Closing():
-            return "workflow_closing", {"why": fact.why.value, "error": fact.error}
-        case Ended():
-            status = fact.result.status.value
-            return "ended", {"why": fact.why.value, "status": status, "limit": fact.limit, "ms": fact.ms}
-        case _:
-            return None
+def _begun(fact: Scheduled | UndoScheduled) -> News:
+    kind = "workflow_step_started" if isinstance(fact, Scheduled) else "workflow_undo_started"
+    return kind, {"step_id": fact.step, "item": fact.item, "attempt": fact.attempt}
+
+
+def _asked(fact: Asked) -> News:
+    return "approval", {"step_id": fact.step, "id": fact.question.id, "tool": fact.question.tool}
+
+
+def _paused(fact: Paused | Resumed) -> News:
+    return type(fact).__name__.lower(), {"by": fact.by}
+
+
+def _closing(fact: Closing) -> News:
+    return "workflow_closing", {"why": fact.why.value, "error": fact.error}
+
+
+def _ended(fact: Ended) -> News:
+    status = fact.result.status.value
+    return "ended", {"why": fact.why.value, "status": status, "limit": fact.limit, "ms": fact.ms}
 
 
 def _completed(state: WorkflowState, step_id: str) -> JsonObject:
@@ -65,3 +68,14 @@ def _completed(state: WorkflowState, step_id: str) -> JsonObject:
     if result is not None and len(msgspec.json.encode(result.data)) <= LONGEST:
         told["output"] = result.data
     return told
+
+
+_TOLD: Final[dict[type, Callable[[Any], News]]] = {
+    Scheduled: _begun,
+    UndoScheduled: _begun,
+    Asked: _asked,
+    Paused: _paused,
+    Resumed: _paused,
+    Closing: _closing,
+    Ended: _ended,
+}

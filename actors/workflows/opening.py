@@ -20,8 +20,9 @@ from .duration import seconds
 from .errand import agent_of, task_of
 from .expressions.error import ExpressionError
 from .expressions.template import condition, resolve
+from .fact import Asked, Done, Failed, FannedOut, Listened, Opened, Skipped, Slept, StepFact
 from .gathering import failed_result
-from .record import Asked, Closing, Done, Failed, FannedOut, Listened, Opened, Skipped, Slept, StepFact, Why
+from .record import Closing, Why
 from .scope import scope_of
 from .state import WorkflowState
 from .step import Approval, Kind, Step
@@ -80,12 +81,11 @@ def _question(
     )
     if items is not None:
         arguments = {"action": step.action, "items": items}
-    run = state.started.run if state.started else ""
     tool = ".".join(filter(None, (agent_of(step), step.action))) or step.id
-    binding = digest(run, step.id, tool, arguments)
+    binding = digest(state.run, step.id, tool, arguments)
     return Question(
         id=question_id(binding, About.APPROVAL, 1),
-        run=run,
+        run=state.run,
         agent=state.workflow.name,
         call=step.id,
         tool=tool,

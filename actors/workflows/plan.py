@@ -13,8 +13,9 @@ from .branch import Stage
 from .definition import OnFailure
 from .ending import ending
 from .errand import deadline_ms
+from .fact import Done, Heard
 from .opening import opening, too_late
-from .record import Closing, Done, Heard, Why, WorkflowFact
+from .record import Closing, Why, WorkflowFact
 from .saga import next_undo
 from .scheduling import scheduling
 from .state import WorkflowState
@@ -39,31 +40,29 @@ def next_facts(state: WorkflowState, now_ms: int, *, elapsed: float = 0.0) -> li
         return [ending(state, now_ms)]
     if state.paused:
         return []
-    moved = [*_opened(state, now_ms), *_heard(state), *_woken(state, now_ms)]
-    if moved:
-        return moved
-    begun = scheduling(state, now_ms)
-    over = _used_up(state, elapsed) if begun else None
-    return [over] if over else [*begun]
+    return [*_moved(state, now_ms)] or _begun(state, now_ms, elapsed)
 
 
 def next_due(state: WorkflowState, now_ms: int) -> int | None:
     """The next moment (ms since 1970) at which time alone lets the run go on; None: there is none."""
     if state.ended is not None:
         return None
-    moments: list[int | None] = [*_questions(state, now_ms)]
+    moments: list[int | None] = []
     if not state.paused or state.closing is not None:
         moments.append(state.agenda.next_due(now_ms))
     if state.closing is None:
-        moments.append(deadline_ms(state))
+        moments += [deadline_ms(state), *_questions(state, now_ms)]
     return min((moment for moment in moments if moment is not None and moment > now_ms), default=None)
 
 
 def _close(state: WorkflowState, now_ms: int) -> list[WorkflowFact]:
-    """When nothing runs any more, what was done is taken back, and then the run ends."""
+    """When nothing runs any more, what was done is taken back, and then the run ends.
+
+    A run that cannot be carried on takes nothing back: its end tells what is left.
+    """
     if state.agenda.running:
         return []
-    if not state.completed:
+    if not state.completed or (state.closing is not None and state.closing.why is Why.FAULT):
         return [ending(state, now_ms)]
     undo = next_undo(state, now_ms)
     return [undo] if undo is not None else []
@@ -114,8 +113,23 @@ def _used_up(state: WorkflowState, elapsed: float) -> Closing | None:
     return None
 
 
-def _opened(state: WorkflowState, now_ms: int) -> Iterator[WorkflowFact]:
-    return (opening(state, state.dag.ranked(rank), now_ms) for rank in state.agenda.fresh)
+def _begun(state: WorkflowState, now_ms: int, elapsed: float) -> list[WorkflowFact]:
+    """Attempts that begin, unless there is nothing left to spend."""
+    if not state.agenda.ready and not state.agenda.timers:
+        return []
+    begun = scheduling(state, now_ms)
+    over = _used_up(state, elapsed) if begun else None
+    return [over] if over else [*begun]
+
+
+def _moved(state: WorkflowState, now_ms: int) -> Iterator[WorkflowFact]:
+    """What goes on without an attempt."""
+    for rank in state.agenda.fresh:
+        yield opening(state, state.dag.ranked(rank), now_ms)
+    if state.signals:
+        yield from _heard(state)
+    if state.agenda.timers:
+        yield from _woken(state, now_ms)
 
 
 def _heard(state: WorkflowState) -> Iterator[WorkflowFact]:

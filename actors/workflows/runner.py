@@ -106,6 +106,11 @@ class Runner(Carrier):
         if run in self._engines:
             self._engines[run].rest()
 
+    def news(self, run: str) -> None:
+        """Have a run look at its questions and at what rests."""
+        if run in self._engines:
+            self._engines[run].nudge()
+
     def forget(self, run: str) -> None:
         """Somebody else writes its pages from now on."""
         self._books.pop(run, None)
@@ -128,7 +133,10 @@ class Runner(Carrier):
         if verb == "show":
             state = await read_state(self.ports.ledger, self.ports.blobs, order.subject, dags=self._dags)
             return show(state, int(self._wall() * 1000))
-        engine = self._engines.get(order.run) or self._engine(order, await self._open(order))
+        engine = self._engines.get(order.run)
+        if engine is None:
+            self.forget(order.run)  # two books of one run would fence each other
+            engine = self._engine(order, await self._open(order))
         match verb:
             case "signal":
                 signal = _convert(told, _Signal)

@@ -8,8 +8,8 @@ bear that there is nothing to take back.
 from .branch import Place, Stage
 from .errand import key_of, undo_task_of
 from .expressions.error import ExpressionError
+from .fact import UndoFailed, UndoScheduled
 from .gathering import failed_result
-from .record import UndoFailed, UndoScheduled
 from .state import WorkflowState
 
 
@@ -27,8 +27,8 @@ def next_undo(state: WorkflowState, now_ms: int) -> UndoScheduled | UndoFailed |
 
 
 def not_undone(state: WorkflowState) -> list[str]:
-    """What could not be taken back, as a person reads it."""
-    found: list[str] = []
+    """What was not taken back and should have been, as a person reads it."""
+    found = [f"{place.step} was not undone" for place in state.completed]
     for step_id, step in state.steps.items():
         for item, branch in enumerate(step.branches):
             if branch.undo is not None and branch.undo.stage is Stage.FAILED:

@@ -10,9 +10,9 @@ from .agenda import STEP
 from .branch import Place, Stage
 from .errand import key_of, task_of
 from .expressions.error import ExpressionError
+from .fact import Failed, Scheduled
 from .gathering import failed_result
 from .opening import edited_task
-from .record import Failed, Scheduled
 from .state import WorkflowState
 
 
@@ -29,11 +29,6 @@ def scheduling(state: WorkflowState, now_ms: int) -> list[Scheduled | Failed]:
         if isinstance(facts[-1], Failed):
             break
     return facts
-
-
-def waits(state: WorkflowState, now_ms: int) -> bool:
-    """Whether there is an attempt that could begin, if there is room."""
-    return next(_places(state, now_ms), None) is not None
 
 
 def _places(state: WorkflowState, now_ms: int) -> Iterator[Place]:

@@ -46,7 +46,7 @@ def scope_of(state: WorkflowState, *, own: Mapping[str, JsonObject] | None = Non
     started = state.started
     return {
         "inputs": started.inputs if started else {},
-        "run": {"id": started.run if started else ""},
+        "run": {"id": state.run},
         "steps": _Views(state, own or {}),
     }
 

@@ -12,7 +12,8 @@ from ...bus.errors import Effect, Failure
 from ...bus.task import Result, Status
 from ..runs.effect import EffectClass
 from .branch import Place
-from .record import Closing, Done, Failed, Retried, UndoFailed, Undone, UndoRetried, Why, WorkflowFact
+from .fact import Done, Failed, Retried, UndoFailed, Undone, UndoRetried
+from .record import Closing, Why, WorkflowFact
 from .retry import Retry
 from .state import WorkflowState
 from .step import Step

@@ -58,6 +58,11 @@ class WorkflowState:
         """The definition that it is pinned to."""
         return self.started.workflow if self.started else _NONE
 
+    @property
+    def run(self) -> str:
+        """Its id."""
+        return self.started.run if self.started else ""
+
     def branch(self, place: Place) -> Branch:
         """The branch of that name."""
         return self.steps[place.step].branches[place.item]

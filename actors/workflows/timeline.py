@@ -19,7 +19,7 @@ def show(state: WorkflowState, now_ms: int) -> JsonObject:
     """The run, and of every step its stage, times, attempts, and what it waits for."""
     started, ended = state.started, state.ended
     return {
-        "run": started.run if started else "",
+        "run": state.run,
         "workflow": state.workflow.name,
         "definition": started.definition if started else "",
         "stage": _stage(state),

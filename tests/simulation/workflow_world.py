@@ -7,8 +7,9 @@ happened and what must not have. Time is virtual. A `Storm` kills the process at
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from hashlib import sha256
+from typing import TypeVar
 
 import msgspec
 
@@ -32,7 +33,8 @@ from actorium.storage.record import decode_record
 
 RUN, SUBJECT = "run-1", "led.7.default.run-1"
 WALL = 1_800_000_000.0  # seconds since 1970
-CARRIES = 400  # more than any run needs
+CARRIES = 100  # more than any run needs
+T = TypeVar("T")
 
 
 class Storm:
@@ -43,7 +45,7 @@ class Storm:
         self.failing = failing
         self.passed = 0
         self.dead = False
-        self.process: asyncio.Task[Ended | None] | None = None
+        self.process: asyncio.Task[object] | None = None
         self._rng = random.Random(repr(fatal))
 
     async def boundary(self, *, store: bool = False) -> None:
@@ -152,6 +154,7 @@ class World:
         self.cancelled: list[str] = []
         self.events: list[tuple[str, dict]] = []
         self.wrong: list[str] = []
+        self._read: dict[str, list[dict | None]] = {}
         self.engine: Engine | None = None
         self.book: WorkflowBook | None = None
         self.epoch = 0
@@ -225,22 +228,23 @@ class World:
 
     # the ledger
 
-    def pages(self, subject: str = SUBJECT) -> list[Page]:
-        found = []
-        for entry in self.ledger._chains.get(subject, ()):
-            record = decode_record(entry.value)
-            body = record.body
-            if record.kind == "page":
-                if "blob" in body:
+    def pages(self) -> list[Page]:
+        return [msgspec.convert(body, Page) for body in self._bodies()]
+
+    def facts(self) -> list[dict]:
+        return [fact for body in self._bodies() for fact in body["facts"]]
+
+    def _bodies(self) -> list[dict]:
+        """The pages of all chains; each is read once."""
+        for subject, entries in self.ledger._chains.items():
+            read = self._read.setdefault(subject, [])
+            for entry in entries[len(read) :]:
+                record = decode_record(entry.value)
+                body = record.body if record.kind == "page" else None
+                if body is not None and "blob" in body:
                     body = msgspec.json.decode(self.blobs._blobs[body["blob"]])
-                found.append(msgspec.convert(body, Page))
-        return found
-
-    def facts(self, subject: str = SUBJECT) -> list[dict]:
-        return [msgspec.to_builtins(fact) for page in self.pages(subject) for fact in page.facts]
-
-    def kinds(self, subject: str = SUBJECT) -> list[str]:
-        return [fact["type"] for fact in self.facts(subject)]
+                read.append(body)
+        return [body for read in self._read.values() for body in read if body is not None]
 
     # a process
 
@@ -268,17 +272,21 @@ class World:
     async def carry(self, *, patient: bool = True, **more) -> Ended | None:
         """Carry the run as often as it takes, over deaths and by timers; None: it waits for people."""
         for _ in range(CARRIES):
-            self.storm.process = self.loop.create_task(self.process(**more))
-            try:
-                ended = await self.storm.process
-            except (asyncio.CancelledError, StoreUnavailable):
-                self.storm.dead = False
-                continue
+            survived, ended = await self.alone(self.process(**more))
             if ended is not None:
                 return ended
-            if not patient or not await self.meanwhile():
+            if survived and not (patient and await self.meanwhile()):
                 return None
         raise AssertionError("it goes on for ever")
+
+    async def alone(self, work: Coroutine[object, object, T]) -> tuple[bool, T | None]:
+        """Do something in the process that the storm may kill; whether it survived, and what came of it."""
+        self.storm.process = self.loop.create_task(work)
+        try:
+            return True, await self.storm.process
+        except (asyncio.CancelledError, StoreUnavailable):
+            self.storm.dead = False
+            return False, None
 
     async def meanwhile(self) -> bool:
         """What happens while nobody carries the run; False: nothing."""

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from actorium.actors.errors import Paused
 from actorium.actors.runs.approval import Verdict
 from actorium.actors.runs.effect import EffectClass
 from actorium.actors.workflows.definition import Input, OnFailure, SharedBudget, Workflow
@@ -13,6 +14,7 @@ from actorium.actors.workflows.step import Approval, ForEach, Step, Undo
 from actorium.actors.workflows.timeline import show
 from actorium.bus.errors import Effect, Failure
 from actorium.bus.task import Metrics, Result, Status
+from actorium.storage.errors import StoreUnavailable
 from actorium.storage.verifier import verify
 from simulation.clock import VirtualLoop
 from simulation.workflow_world import SUBJECT, World, fails
@@ -597,3 +599,36 @@ def test_what_surely_did_not_happen_is_not_taken_back(loop):
     world = world_of(loop, flow, a=(0.0, fails()))
     loop.play(world.carry())
     assert world.given == ["run-1/a/1"]
+
+
+def test_a_run_rests_while_its_agent_waits_for_people_and_gives_the_same_task_again(loop):
+    world = world_of(loop, workflow(agent_step("a"), agent_step("b")))
+    honest, paused = world.delegate, [True]
+
+    async def delegate(agent, task, *, key, timeout, grant):
+        if key == "run-1/a/1" and paused[0]:
+            raise Paused("somebody is asked")
+        return await honest(agent, task, key=key, timeout=timeout, grant=grant)
+
+    world.delegate = delegate
+    assert loop.play(world.carry(patient=False)) is None
+    assert world.given == ["run-1/b/1"]
+    paused.clear()
+    paused.append(False)
+    assert loop.play(world.carry(patient=False)).result.data == {"a": "a", "b": "b"}
+    assert world.given == ["run-1/b/1", "run-1/a/1"]
+
+
+def test_an_error_of_the_store_ends_the_carrying_and_not_the_step(loop):
+    world = world_of(loop, workflow(agent_step("a")))
+    honest, broken = world.delegate, [StoreUnavailable("the server did not answer")]
+
+    async def delegate(agent, task, **more):
+        if broken:
+            raise broken.pop()
+        return await honest(agent, task, **more)
+
+    world.delegate = delegate
+    with pytest.raises(StoreUnavailable):
+        loop.play(world.process())
+    assert loop.play(world.carry()).result.status is Status.SUCCESS
