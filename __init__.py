@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from .actors.runs.tool import tool
     from .actors.supervision import Policy, Restart, Strategy
     from .actors.supervisor import Supervisor
+    from .actors.workflows.builder import workflow
+    from .actors.workflows.definition import Workflow
+    from .actors.workflows.source import load_workflow
     from .bus.errors import (
         ActoriumError,
         BusLost,
@@ -66,7 +69,10 @@ __all__ = [
     "Supervisor",
     "Task",
     "UnknownAgent",
+    "Workflow",
+    "load_workflow",
     "tool",
+    "workflow",
 ]
 
 _HOMES = {
@@ -79,6 +85,9 @@ _HOMES = {
     "actors.runs.tool": "tool",
     "actors.supervision": "Policy Restart Strategy",
     "actors.supervisor": "Supervisor",
+    "actors.workflows.builder": "workflow",
+    "actors.workflows.definition": "Workflow",
+    "actors.workflows.source": "load_workflow",
     "bus.errors": "ActoriumError BusLost ConfigError DeadlineExceeded Effect MailboxFull NoOwner",
     "bus.task": "AgentStatus Artifact Event Result Status Task",
     "runtime.app": "App",

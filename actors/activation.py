@@ -40,7 +40,8 @@ class Activation:
 
     __slots__ = (
         "_behaviour", "_clock", "_current", "_cut", "_gone", "_held", "_interruptible", "_ledger", "_mailbox",
-        "_post", "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity", "status", "tally",
+        "_post", "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity", "status",
+        "tally",
     )  # fmt: skip
 
     def __init__(

@@ -41,7 +41,7 @@ class ActorLedger:
                 return opened
 
     async def _taken_over(self) -> bool:
-        """Read where it stands, and fence earlier owners. False: one of them wrote meanwhile; open it again."""
+        """Read where it stands, and fence earlier owners. False: one wrote meanwhile; open it again."""
         last = self._chain.last
         if last is None:
             return True

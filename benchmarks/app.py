@@ -1,12 +1,11 @@
 """The agents that the benchmarks talk to. Workers load this file as any program."""
 
 import asyncio
-import cProfile
 import os
-import pstats
 import time
-from io import StringIO
 from typing import Any
+
+from profiled import Profiled
 
 from actorium import Actor, App, Context, Isolation, Options
 
@@ -97,26 +96,6 @@ class Bare:
         await asyncio.wait([self._task])
 
 
-class Profiled(Actor):
-    """Starts and ends cProfile in its worker, where BENCH_PROFILE is set."""
-
-    async def receive(self, message: str, ctx: Context) -> str:
-        global profiler  # noqa: PLW0603  # one for the process, as cProfile itself
-        if not os.environ.get("BENCH_PROFILE"):
-            return ""
-        if message == "start":
-            profiler = cProfile.Profile()
-            profiler.enable()
-            return ""
-        profiler.disable()
-        told = StringIO()
-        stats = pstats.Stats(profiler, stream=told)
-        for order in ("tottime", "cumulative"):
-            stats.sort_stats(order).print_stats(45)
-        return told.getvalue()
-
-
-profiler = cProfile.Profile()
 ALONE = Options(isolation=Isolation.PROCESS)
 
 app = App(

@@ -13,6 +13,7 @@ import sys
 import time
 from pathlib import Path
 
+from fresh import import_cpu
 from machine import ROOT
 from metric import Goal, Metric, Run
 
@@ -21,7 +22,6 @@ OURS = (
     "from actorium import *; import uvloop"  # names are imported when used: so all are, and the same uvloop
 )
 LAZY = "import actorium"
-TIMED = "import time; begun = time.process_time(); {}; print(time.process_time() - begun)"
 FOLDERS = ("actors", "bus", "runtime", "sandbox", "storage")
 
 
@@ -29,9 +29,9 @@ async def measure(run: Run) -> list[Metric]:
     rounds = run.count(15, 5)
     ours, bare, ratios = [], [], []
     for code in (OURS, BARE, LAZY):
-        _import(code)  # writes the bytecode
+        import_cpu(code)  # writes the bytecode
     for number in range(rounds):
-        pair = {code: _import(code) for code in ((OURS, BARE) if number % 2 else (BARE, OURS))}
+        pair = {code: import_cpu(code) for code in ((OURS, BARE) if number % 2 else (BARE, OURS))}
         ours.append(pair[OURS])
         bare.append(pair[BARE])
         ratios.append(pair[OURS] / pair[BARE])
@@ -41,19 +41,13 @@ async def measure(run: Run) -> list[Metric]:
             name="import every name of actorium, and uvloop (CPU)", value=statistics.median(ours) * 1e3,
             unit="ms", beside=statistics.median(bare) * 1e3, other="nats + uvloop + msgspec",
             ratio=statistics.median(ratios), goal=Goal(limit=1.3, on="ratio"),
-            detail={"import_actorium_alone_cpu_ms": statistics.median(_import(LAZY) for _ in range(5)) * 1e3},
+            detail={"import_actorium_alone_cpu_ms": statistics.median(map(import_cpu, [LAZY] * 5)) * 1e3},
         ),
         Metric(name="core install", value=size / 1e6, unit="MB", goal=Goal(limit=60.0), detail=parts),
     ]  # fmt: skip
     if importlib.util.find_spec("actorium.runtime.cli"):
         found.insert(1, _help(rounds))
     return found
-
-
-def _import(code: str) -> float:
-    """CPU seconds of an import in a fresh Python, without its own start; wall time is the neighbours' too."""
-    told = subprocess.run([sys.executable, "-c", TIMED.format(code)], capture_output=True, check=True)
-    return float(told.stdout)
 
 
 def _help(rounds: int) -> Metric:

@@ -53,9 +53,16 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Run(msgspec.Struct, frozen=True, kw_only=True):
-    """How much to measure."""
+    """How much to measure.
+
+    Attributes:
+        peers: Whether other runtimes are measured too.
+        absent: Filled by who measures: peers that could not be, and why.
+    """
 
     quick: bool = False
+    peers: bool = False
+    absent: dict[str, str] = {}
 
     @property
     def rounds(self) -> int:

@@ -20,14 +20,15 @@ from pathlib import Path
 import msgspec
 from machine import Machine, machine
 from metric import Metric, Run, table
+from peer import prepare
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results"
-LIMIT = 90.0  # seconds for one question
+LIMIT = 90.0  # seconds for one question, where it says no other
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One run of the suite."""
+    """One run of the suite; `absent`: peers that could not be measured, and why."""
 
     at: str
     seconds: float
@@ -36,6 +37,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     load_after: tuple[float, float, float]
     metrics: list[Metric]
     failed: dict[str, str]
+    peers: bool = False
+    absent: dict[str, str] = {}
 
 
 def questions() -> dict[str, str]:
@@ -54,20 +57,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="the same")
     parser.add_argument("--list", action="store_true", help="show the questions")
     parser.add_argument("--quick", action="store_true", help="fewer calls, for a look; no record")
+    parser.add_argument(
+        "--peers", action="store_true", help="other runtimes too, installed into .cache/peers"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="where to write the record")
     told = parser.parse_args(argv)
     if told.list:
-        print("\n".join(f"{name:10} {question}" for name, question in known.items()))
+        print("\n".join(f"{name:18} {question}" for name, question in known.items()))
         return 0
     chosen = told.name + told.only or list(known)
     unknown = [name for name in chosen if name not in known]
     if unknown:
         parser.error(f"there is no {unknown[0]!r}; known are {', '.join(known)}")
-    record = run(chosen, quick=told.quick)
+    if told.peers:
+        prepare()
+    record = run(chosen, quick=told.quick, peers=told.peers)
     print(f"\n{table(record.metrics)}\n")
     print(
         f"{record.seconds:.0f} s; load {record.machine.load[0]:.1f} before, {record.load_after[0]:.1f} after"
     )
+    for name, why in record.absent.items():
+        print(f"not measured: {name}: {why}")
     file = told.json or (None if told.quick or len(chosen) < len(known) else _place(record))
     if file is not None:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if record.failed else 0
 
 
-def run(chosen: Sequence[str], *, quick: bool) -> Record:
+def run(chosen: Sequence[str], *, quick: bool, peers: bool = False) -> Record:
     """Measure, in a data directory of its own; nothing of the user's is read or written."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="actorium-bench-", ignore_cleanup_errors=True) as home:
@@ -84,9 +94,10 @@ def run(chosen: Sequence[str], *, quick: bool) -> Record:
         at, where = datetime.now(UTC), machine()
         metrics: list[Metric] = []
         failed: dict[str, str] = {}
+        how = Run(quick=quick, peers=peers)
         for name in chosen:
             try:
-                metrics += _answer(name, Run(quick=quick))
+                metrics += _answer(name, how)
             except Exception as error:  # noqa: BLE001  # one question that fails must not cost the others
                 traceback.print_exc()
                 failed[name] = f"{type(error).__name__}: {error}"
@@ -98,15 +109,19 @@ def run(chosen: Sequence[str], *, quick: bool) -> Record:
         load_after=os.getloadavg(),
         metrics=metrics,
         failed=failed,
+        peers=peers,
+        absent=how.absent,
     )
 
 
 def _answer(name: str, how: Run) -> list[Metric]:
     import uvloop
 
+    bench = importlib.import_module(f"bench_{name}")
+
     async def limited() -> list[Metric]:
-        async with asyncio.timeout(LIMIT):
-            answers: list[Metric] = await importlib.import_module(f"bench_{name}").measure(how)
+        async with asyncio.timeout(getattr(bench, "LIMIT", LIMIT)):
+            answers: list[Metric] = await bench.measure(how)
             return answers
 
     begun = time.monotonic()

@@ -12,7 +12,7 @@ import msgspec
 
 from .errors import ConfigError, Superseded
 from .jetstream import NO_CONSUMER, ApiError, JetStream, Json, refused
-from .patience import persist
+from .patience import Patience
 from .port import Delivered
 from .pull import Pull, Puller
 
@@ -109,9 +109,8 @@ async def open_feed(js: JetStream, puller: Puller, line: Generation, settings: F
     """
     config = _config(line, settings)
     try:
-        await persist(
-            lambda: _establish(js, line, config), f"opening {line.name}", settings.patience, OVERLAPS
-        )
+        patience = Patience(settings.patience)
+        await patience.ask(lambda: _establish(js, line, config), f"opening {line.name}", OVERLAPS)
     except ApiError as error:
         raise refused(error, line.stream) from error
     return NatsFeed(puller, await puller.open(line.stream, line.name, settings.batch))

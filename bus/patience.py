@@ -1,10 +1,11 @@
-"""Patience: asking a server again that lost its leader, restarts, or cannot be reached.
+"""Patience: how long, and how often, to go on asking a server that has no leader, restarts, or is not there.
 
 Only for what may be asked twice. Invariant: an answer ends it, a refusal included; only silence goes on.
 """
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -12,9 +13,15 @@ from .errors import BusClosed, BusLost, DeadlineExceeded, NoOwner
 from .jetstream import ApiError
 
 T = TypeVar("T")
-TRANSIENT = frozenset(
-    {10008, 10009, 10118, 10119}
-)  # JetStream, a leader, a stream, a consumer: not right now
+
+SILENCE = (BusLost, DeadlineExceeded, NoOwner)
+# Not right now: peers for the replicas, JetStream, the leader, the stream, the consumer.
+TRANSIENT = frozenset({10005, 10008, 10009, 10118, 10119})
+
+
+def is_silence(error: Exception) -> bool:
+    """Whether an error leaves open what happened: no answer, or one from a server without a leader."""
+    return isinstance(error, SILENCE) or (isinstance(error, ApiError) and error.err_code in TRANSIENT)
 
 
 def pause(attempt: int, jitter: float) -> float:
@@ -22,35 +29,64 @@ def pause(attempt: int, jitter: float) -> float:
     return min(1.0, 0.05 * (1 << min(attempt, 10))) * (0.5 + jitter)
 
 
-async def persist(
-    action: Callable[[], Awaitable[T]], what: str, seconds: float, also: frozenset[int] = frozenset()
-) -> T:
-    """Call the action until it is answered.
+class Patience:
+    """A budget of seconds for each call, spent with growing, jittered pauses.
 
     Args:
-        what: Names the action in the error.
-        seconds: How long to try.
-        also: JetStream error codes that a retry may cure here.
-
-    Raises:
-        BusLost: No answer in that time; it may have happened.
-        ApiError: The server refused.
+        seconds: How long to go on; publishes need 20 or more to survive a leader change.
+        clock: Monotonic seconds.
+        chance: Numbers in [0, 1) for the jitter.
     """
-    clock = asyncio.get_running_loop().time
-    end, attempt = clock() + seconds, 0
-    while True:
-        try:
-            return await action()
-        except BusClosed:
-            raise
-        except (DeadlineExceeded, BusLost, NoOwner) as error:
-            last: Exception = error
-        except ApiError as error:
-            if error.err_code not in TRANSIENT | also:
+
+    def __init__(
+        self,
+        seconds: float = 20.0,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.seconds = seconds
+        self.clock = clock
+        self.chance = chance
+
+    async def ask(self, call: Callable[[], Awaitable[T]], what: str, also: frozenset[int] = frozenset()) -> T:
+        """Call until it is answered.
+
+        Args:
+            what: Names what is asked in the error.
+            also: JetStream error codes that another attempt may cure here.
+
+        Raises:
+            BusLost: No answer in time; it may have happened.
+            ApiError: The server refused.
+        """
+        tries = Tries(self)
+        while True:
+            try:
+                return await call()
+            except BusClosed:
                 raise
-            last = error
-        wait = pause(attempt, random.random())
-        if clock() + wait >= end:
-            raise BusLost(f"{what} was not answered in {seconds:g} s: {last}") from last
+            except (*SILENCE, ApiError) as error:
+                if not (is_silence(error) or getattr(error, "err_code", 0) in also):
+                    raise
+                if not await tries.again():
+                    text = f"{what} was not answered in {self.seconds:g} s: {error}"
+                    raise BusLost(text) from error
+
+
+class Tries:
+    """The attempts of one call."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._end = patience.clock() + patience.seconds
+        self._count = 0
+
+    async def again(self) -> bool:
+        """Wait before another attempt; False at once where the budget does not reach that far."""
+        wait = pause(self._count, self._patience.chance())
+        if self._patience.clock() + wait >= self._end:
+            return False
+        self._count += 1
         await asyncio.sleep(wait)
-        attempt += 1
+        return True

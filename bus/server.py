@@ -50,7 +50,7 @@ class Features(msgspec.Struct, frozen=True, kw_only=True):
 _COSTS = {
     "metadata": "streams carry no labels; nothing else changes",
     "multi_filter": "one consumer per partition is used, as everywhere",
-    "sync_always": "a power loss may take acknowledged messages of the last two minutes; kill -9 does not",
+    "sync_always": "a power loss may take acknowledged messages of the last minute; kill -9 does not",
     "msg_ttl": "expired state is swept by its reader instead of by the server",
     "atomic_batch": "records are stored one by one; each is fenced by itself",
     "schedules": "timers live in the workers only",

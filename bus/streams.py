@@ -12,7 +12,7 @@ import msgspec
 from .connection import Version
 from .errors import ConfigError, UnsupportedServer
 from .jetstream import NO_STREAM, WRONG_LAST, ApiError, JetStream, Json
-from .patience import persist
+from .patience import Patience
 from .server import Features, check_version, features
 from .subjects import (
     DEAD_LETTERS,
@@ -110,47 +110,75 @@ async def provision(js: JetStream, version: Version, settings: StreamSettings) -
         BusLost: The server did not answer.
     """
     check_version(version)
-    for name, asked in definitions(settings).items():
-        await persist(lambda: _ensure(js, version, asked), f"making stream {name}", settings.patience)  # noqa: B023  # awaited before the next turn
-    await persist(lambda: _agree(js, settings.partitions), "reading the partitions", settings.patience)
+    patience = Patience(settings.patience)
+    for asked in definitions(settings).values():
+        await ensure_stream(js, asked, patience)
+    await patience.ask(lambda: _agree(js, settings.partitions), "reading the partitions")
     return features(version)
 
 
-async def _ensure(js: JetStream, version: Version, asked: Json) -> None:
+async def ensure_stream(js: JetStream, asked: Json, patience: Patience) -> None:
+    """Make a stream, or accept it as it is where it is what we ask for. Idempotent.
+
+    Raises:
+        ConfigError: It is there with another configuration, or cannot be made.
+        UnsupportedServer: The server cannot keep it, or made another one than it was asked for.
+        BusLost: The server did not answer.
+    """
     name = asked["name"]
     try:
-        found = await js.api(f"STREAM.INFO.{name}")
+        found = await patience.ask(lambda: _config_of(js, name), f"reading stream {name}")
     except ApiError as error:
-        if error.err_code != NO_STREAM:
-            raise ConfigError(f"stream {name}: {error}", stream=name) from error
-    else:
-        _check_existing(asked, found["config"])
+        raise ConfigError(f"stream {name}: {error}", stream=name) from error
+    if found is not None:
+        check_echo(asked, found, existed=True)
         return
     try:
-        made = await js.api(f"STREAM.CREATE.{name}", asked)
+        made = await patience.ask(lambda: js.api(f"STREAM.CREATE.{name}", asked), f"making stream {name}")
     except ApiError as error:
         raise ConfigError(f"stream {name} cannot be made: {error}", stream=name) from error
     log.info("bus.stream_made", extra={"stream": name})
-    for field, wanted, given in differences(asked, made["config"]):
-        text = ".".join(str(number) for number in version)
-        raise UnsupportedServer(
-            f"nats-server {text} made stream {name} with {field} = {given!r} and not {wanted!r}: "
-            "use a newer server, and remove that stream first",
-            stream=name,
-            field=field,
-            version=text,
-        )
+    check_echo(asked, made["config"], existed=False)
 
 
-def _check_existing(asked: Json, echo: Json) -> None:
+async def _config_of(js: JetStream, name: str) -> Json | None:
+    try:
+        found: Json = (await js.api(f"STREAM.INFO.{name}"))["config"]
+    except ApiError as error:
+        if error.err_code == NO_STREAM:
+            return None
+        raise
+    return found
+
+
+def check_echo(asked: Json, echo: Json, *, existed: bool) -> None:
+    """Refuse a stream that is not what was asked for.
+
+    A server before 2.10 is known by a setting that it does not echo. On 2.9.10 with three replicas two writes
+    at once that expect the same sequence were both acknowledged, 400 of 400 times: it fences nobody
+    (nats-server#4320). One replica is safe there.
+
+    Raises:
+        ConfigError: It existed and differs.
+        UnsupportedServer: The server made it otherwise, or cannot keep it.
+    """
     name = asked["name"]
-    for field, wanted, given in differences(asked, echo):
-        raise ConfigError(
-            f"stream {name} is there with {field} = {given!r}, and {wanted!r} is asked for: "
-            f"change the setting, or the stream with `nats stream edit {name}`",
+    if asked["num_replicas"] > 1 and "compression" not in echo:
+        raise UnsupportedServer(
+            f"stream {name}: nats-server before 2.10 does not compare-and-set on replicated streams; "
+            "use a newer server, or one replica",
             stream=name,
-            field=field,
         )
+    wrong = differences(asked, echo)
+    if not wrong:
+        return
+    found = "; ".join(f"{field} = {given!r}, and {wanted!r} is asked for" for field, wanted, given in wrong)
+    fields = {"stream": name, "field": wrong[0][0]}
+    if existed:
+        do = f"change the setting, or the stream with `nats stream edit {name}`"
+        raise ConfigError(f"stream {name} is there with {found}: {do}", **fields)
+    do = "use a newer server, and remove that stream first"
+    raise UnsupportedServer(f"the server made stream {name} with {found}: {do}", **fields)
 
 
 def differences(asked: Json, echo: Json) -> list[tuple[str, Any, Any]]:

@@ -1,4 +1,4 @@
-"""App: the agents of one program, and how a program is found: a Python file, a module, a TOML file.
+"""App: the agents and workflows of one program, and how it is found: a Python file, a module, a TOML file.
 
 The same App runs in a script (`app.run()`), on a machine (`actorium dev app.py`, `actorium up app.py`) and in
 a test. Not responsible for running it: see `supervisor.py`.
@@ -9,7 +9,7 @@ import importlib.util
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
@@ -24,25 +24,34 @@ from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
 from ..bus.value import Json, JsonObject
 from .config import load_settings, read_toml
+from .workflow_parts import read_workflows, workflow_part, workflow_problems
+
+if TYPE_CHECKING:
+    from ..actors.workflows.definition import Workflow
+    from ..actors.workflows.source import Source
+
+TABLES = ("agent", "workflows", "actorium")  # top-level names of a program in TOML
 
 
 class App:
-    """The agents of one program.
+    """The agents and workflows of one program.
 
     Args:
-        agents: Definitions (`Counter.named("counter")`) and groups of them (`Supervisor.of(...)`).
+        agents: Definitions (`Counter.named("counter")`), groups of them (`Supervisor.of(...)`), and
+            workflows, each of which is an agent by its name.
         source: Where the program is, for other processes to load; found by itself for a script.
 
     Raises:
-        ConfigError: Two agents of one name.
+        ConfigError: Two agents of one name, or something that is none.
+        InvalidWorkflow: A workflow that cannot work, whatever agents there are.
     """
 
     loading: ClassVar[list["App"] | None] = None
 
-    def __init__(self, *agents: Definition | Iterable[Definition], source: str = "") -> None:
-        groups = ((agent,) if isinstance(agent, Definition) else agent for agent in agents)
-        self.definitions = tuple(definition for group in groups for definition in group)
+    def __init__(self, *agents: "Definition | Workflow | Iterable[Definition]", source: str = "") -> None:
+        self.definitions = tuple(definition for agent in agents for definition in _parts(agent))
         self.source = source
+        self._files: dict[str, Source] = {}
         names = [definition.key for definition in self.definitions]
         twice = {name for name in names if names.count(name) > 1} if len(set(names)) < len(names) else set()
         if twice:
@@ -61,7 +70,8 @@ class App:
 
         Raises:
             ConfigError: Everything that cannot work, a line each: a class that is not there, or declares a
-                state or a message that cannot be; a tool, a model or a field of a thinking agent.
+                state or a message that cannot be; a tool, a model or a field of a thinking agent; an agent
+                that a workflow names and the program does not have.
         """
         found: list[Problem] = []
         carried = False
@@ -79,6 +89,9 @@ class App:
             from ..actors.runs.health import check_agents
 
             found += check_agents(self.definitions, models)
+        wrong = workflow_problems(self.definitions, self._files)
+        if wrong:
+            raise ConfigError("\n".join([*(str(problem) for problem in found if problem.fatal), *wrong]))
         return refuse(found)
 
     def run(self) -> None:
@@ -98,6 +111,12 @@ class App:
             sys.modules.setdefault(Path(script).stem, sys.modules["__main__"])
         self.check(load_settings().models)
         run_program(self.definitions, source)
+
+
+def _parts(agent: "Definition | Workflow | Iterable[Definition]") -> Iterable[Definition]:
+    if isinstance(agent, Definition):
+        return (agent,)
+    return agent if isinstance(agent, Iterable) else (workflow_part(agent),)
 
 
 def load_app(source: str, models: ModelSettings | None = None) -> App:
@@ -177,18 +196,20 @@ class _ActorTable(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 def _from_toml(path: Path, models: ModelSettings | None) -> App:
-    """An App from a TOML file: `[[agent]]` tables, and `[actorium]` for settings."""
+    """An App from a TOML file: `[[agent]]` tables, `workflows` for files, `[actorium]` for settings."""
     values = read_toml(path)
-    unknown = [key for key in values if key not in ("agent", "actorium")]
+    unknown = [key for key in values if key not in TABLES]
     if unknown:
-        raise ConfigError(f"{path}: unknown table {unknown[0]!r}{nearest(unknown[0], ['agent', 'actorium'])}")
+        raise ConfigError(f"{path}: unknown table {unknown[0]!r}{nearest(unknown[0], TABLES)}")
     if str(path.resolve().parent) not in sys.path:
         sys.path.insert(0, str(path.resolve().parent))
     tables = values.get("agent", [])
     if not isinstance(tables, list) or not tables:
         raise ConfigError(f"{path} has no [[agent]] table")
-    app = App(*[_definition(table, path, number) for number, table in enumerate(tables, 1)])
-    app.source = str(path)
+    agents = [_definition(table, path, number) for number, table in enumerate(tables, 1)]
+    files = read_workflows(values.get("workflows", []), path)
+    app = App(*agents, *(file.workflow for file in files), source=str(path))
+    app._files = {file.workflow.name: file for file in files}  # noqa: SLF001  # this module's own
     app.check(models)
     return app
 

@@ -151,11 +151,12 @@ def resume(answer: Answer, name: str) -> None:
 def run(answer: Answer, name: str) -> None:
     """Give the agent its task now, beside the times, also where it is paused."""
     from ..actors.schedules.schedule import task_of
+    from .occasion import timely
 
     async def told(client: "Client") -> JsonObject:
         found = (await _found(client, name)).schedule
         task_id = f"{name}/by-hand-{_now():%Y-%m-%dT%H:%M:%S.%fZ}"
-        handle = await client.tell(found.agent, task_of(found), task_id=task_id)
+        handle = await client.tell(found.agent, timely(task_of(found), task_id), task_id=task_id)
         return {"task_id": handle.id, "agent": found.agent}
 
     done = connected(answer, told)

@@ -159,8 +159,8 @@ def _check_price(model: str, price: Price) -> None:
 
 def _from_file(path: Path) -> JsonObject:
     values = read_toml(path)
-    alone = {key: value for key, value in values.items() if key != "agent"}
-    table: Json = values.get("actorium", {} if "agent" in values else alone)
+    program = {"agent", "workflows"} & values.keys()
+    table: Json = values.get("actorium", {} if program else values)
     if not isinstance(table, dict):
         raise ConfigError(f"{path}: actorium must be a table, no {type(table).__name__}")
     return table

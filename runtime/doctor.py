@@ -5,6 +5,7 @@ no stream, and what it writes to read the server's clock it removes again. Invar
 from working counts as missing; everything else is a note.
 """
 
+import re
 import time
 from enum import StrEnum
 
@@ -73,7 +74,7 @@ async def _examined(bus: NatsBus, settings: Settings, url: str, conf: str) -> li
     if account.level is Level.MISSING:
         return found
     found += [*await _streams(bus, settings), await _mappings(bus), await _clock(bus)]
-    found.append(power_loss(version, synced=_synced(conf), replicas=settings.nats.replicas))
+    found.append(power_loss(version, sync=_sync(conf), replicas=settings.nats.replicas))
     return found + [_feature(line) for line in features(version).describe()]
 
 
@@ -184,31 +185,33 @@ async def _clock(bus: NatsBus) -> Finding:
     return Finding("clock", Level.NOTE, says, "synchronise both clocks (NTP)")
 
 
-def power_loss(version: Version, *, synced: bool | None, replicas: int) -> Finding:
-    """Which promise holds when machines lose power.
+def power_loss(version: Version, *, sync: str | None, replicas: int) -> Finding:
+    """Which promise holds when machines lose power; the table of docs/guarantees.md in one line.
 
     Args:
-        synced: Whether the server flushes before it acknowledges; None: it cannot be seen from here.
+        sync: When the server flushes to its disk: `always`, a duration, or empty for its own default of up
+            to two minutes; None: it cannot be seen from here.
         replicas: Servers that keep each message.
     """
     killed = "kill -9 of anything loses nothing acknowledged"
-    lost = f"{killed}; a power loss may lose the last minutes"
     if version < (2, 10, 0):
-        do = "nats-server 2.10 or newer with jetstream { sync_interval: always }"
-        return Finding("power loss", Level.NOTE, lost, do)
+        do = "nats-server 2.10 or newer flushes more often; with jetstream { sync_interval: always } always"
+        return Finding("power loss", Level.NOTE, f"{killed}; a power loss may lose the last minute", do)
     who = "of the server" if replicas == 1 else "of a minority of the servers"
-    if synced:
+    if sync == "always":
         return Finding("power loss", Level.OK, f"a power loss {who} loses nothing acknowledged")
-    if synced is None:
+    if sync is None:
         says = f"{killed}; nor does a power loss {who}, if it syncs always, which is not seen from here"
         return Finding("power loss", Level.NOTE, says, "check nats.conf: jetstream { sync_interval: always }")
+    says = f"{killed}; a power loss may lose the last {sync or 'two minutes'} (sync_interval)"
     do = "run a nats-server of your own with jetstream { sync_interval: always } and set NATS_URL"
-    return Finding("power loss", Level.NOTE, lost, do)
+    return Finding("power loss", Level.NOTE, says, do)
 
 
-def _synced(conf: str) -> bool | None:
-    """Whether a nats.conf says so; None without one."""
-    return ("sync_interval" in conf and "always" in conf) if conf else None
+def _sync(conf: str) -> str | None:
+    """The sync_interval of a nats.conf, empty where it says none; None without a conf."""
+    found = re.search(r'^\s*sync_interval\s*[:=]\s*"?(\w+)', conf, re.MULTILINE)
+    return (found[1] if found else "") if conf else None
 
 
 def _feature(line: str) -> Finding:

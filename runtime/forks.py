@@ -89,17 +89,10 @@ class Forks:
         """Let the zygote end; it drains what it forked first. One that still imports is not waited for."""
         if self._orders and self.alive:  # what nobody waits for any more is ended by its answer
             await asyncio.wait(list(self._orders.values()), timeout=1.0)
-        if self._process is not None and self._process.returncode is None and not self._imported():
-            self._process.kill()
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(5.0):
-                    await self._process.wait()
-            if self._process.returncode is None:
-                self._process.kill()
-                await self._process.wait()
+            await _ended(self._process, within=5.0 if self._imported() else 0.0)
         if self._reading is not None:
             self._reading.cancel()
 
@@ -130,3 +123,13 @@ def _end(forked: "asyncio.Future[int]") -> None:
     if not forked.cancelled() and forked.exception() is None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(forked.result(), signal.SIGKILL)
+
+
+async def _ended(process: asyncio.subprocess.Process, within: float) -> None:
+    """Wait until a process has ended; after so many seconds it is killed."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await process.wait()
+    if process.returncode is None:
+        process.kill()
+        await process.wait()

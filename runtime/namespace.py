@@ -8,12 +8,12 @@ import msgspec
 from ..bus.connection import Credentials
 from ..bus.errors import ConfigError
 from ..bus.nats import NatsBus
+from ..bus.patience import Patience
 from ..bus.port import Bus
 from ..bus.server import Features
 from ..bus.streams import META, META_PARTITIONS, StreamSettings, provision
 from ..bus.subjects import PARTITIONS
 from ..storage.nats import NatsBlobs, NatsLeases, NatsLedger, NatsState
-from ..storage.patience import Patience
 from ..storage.port import Blobs, Leases, Ledger, StateStore
 from .config import NatsSettings, Settings
 from .registry import Registry

@@ -18,12 +18,14 @@ from typing import NamedTuple
 import msgspec
 
 from ..bus.errors import ActoriumError
-from ..bus.server import nats_mappings
+from ..bus.server import features, nats_mappings
 from ..bus.subjects import PARTITIONS
+from .nats_fetch import Version, probe
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 LOG = "nats-server.log"
 LOG_LIMIT = 16 * 1024 * 1024  # bytes, then the server begins another file
+SYNC = "1s"  # between two flushes to the disk: what a power loss can cost; measured in docs/guarantees.md
 POLL = 0.005  # seconds between two looks at a server that is starting, which takes about 0.01
 
 
@@ -66,14 +68,16 @@ class _Info(msgspec.Struct):
     jetstream: bool = False
 
 
-def config(name: str, host: str, port: int, data_dir: Path, partitions: int = PARTITIONS) -> str:
-    """The nats.conf of an embedded server; nothing in it is newer than nats-server 2.9.10."""
+def config(name: str, what: Launch, port: int, version: Version) -> str:
+    """The nats.conf of an embedded server of that version: an older one does not start with newer fields."""
+    sync = f"\n  sync_interval: {_quoted(SYNC)}" if features(version).sync_always else ""
+    home = _quoted(str(what.data_dir))
     return (
         "# Written by actorium at each start.\n"
-        f"server_name: {_quoted(name)}\nlisten: {_quoted(_authority(host, port))}\n"
-        f"ports_file_dir: {_quoted(str(data_dir))}\n"
-        f"log_file: {_quoted(str(data_dir / LOG))}\nlogfile_size_limit: {LOG_LIMIT}\n"
-        f"jetstream {{ store_dir: {_quoted(str(data_dir))} }}\n{nats_mappings(partitions)}"
+        f"server_name: {_quoted(name)}\nlisten: {_quoted(_authority(what.host, port))}\n"
+        f"ports_file_dir: {home}\n"
+        f"log_file: {_quoted(str(what.data_dir / LOG))}\nlogfile_size_limit: {LOG_LIMIT}\n"
+        f"jetstream {{\n  store_dir: {home}{sync}\n}}\n{nats_mappings(what.partitions)}"
     )
 
 
@@ -88,7 +92,7 @@ async def launch(what: Launch, port: int) -> tuple[Running, subprocess.Popen[byt
     name = f"actorium-{secrets.token_hex(8)}"
     for stale in what.data_dir.glob("*.ports"):
         stale.unlink()
-    (what.data_dir / "nats.conf").write_text(config(name, what.host, port, what.data_dir, what.partitions))
+    (what.data_dir / "nats.conf").write_text(config(name, what, port, probe(what.binary)))
     process = _spawn(what)
     answered = False
     try:

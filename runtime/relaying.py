@@ -1,22 +1,25 @@
 """Relaying: the ingress relay, run by whoever owns partition 0.
 
-Needed where the server does not map raw publishes itself, and always for `orchestrator.inbox`, whose tasks
-go to an agent that declares their action as a skill. Invariant: the relay's epoch grows with that of
-partition 0, so a former owner's relay is fenced like the rest of him.
+Needed where the server does not map raw publishes itself, and always for `orchestrator.inbox`: a task there
+goes to the workflow that it names, else to an agent that declares its action as a skill. Invariant: the
+relay's epoch grows with that of partition 0, so a former owner's relay is fenced like the rest of him.
 """
 
 import asyncio
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
-from ..bus.errors import BusError, Interrupted
+from ..actors.definition import Definition
+from ..bus.errors import BadMessage, BusError, ConfigError, Interrupted
 from ..bus.ingress import Relay
-from ..bus.subjects import DEFAULT_TENANT
+from ..bus.subjects import DEFAULT_TENANT, agent_id, public
 from ..bus.task import Task
+from ..bus.value import Json
 from ..storage.errors import StorageError
 from .namespace import Namespace
 from .partition import PartitionHost
+from .workflow_parts import EXECUTE, is_workflow
 
 PART = 0
 GENERATIONS = 4096  # relays that one owner may begin in one epoch of the partition
@@ -35,9 +38,8 @@ class Relaying:
     def __init__(self, names: Namespace, hosts: Mapping[int, PartitionHost]) -> None:
         self._names = names
         self._hosts = hosts
-        self._skills: dict[str, list[str]] = {}
-        self._turn = itertools.count()
-        self._relay = Relay(names.bus, self._route, blobs=names.blobs, partitions=names.partitions)
+        self._routes = Routes()
+        self._relay = Relay(names.bus, self._routes.route, blobs=names.blobs, partitions=names.partitions)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -68,13 +70,52 @@ class Relaying:
 
     async def _learn(self) -> None:
         with suppress(BusError, StorageError):
-            skills: dict[str, list[str]] = {}
-            for definition in await self._names.registry.all(DEFAULT_TENANT):
-                for skill in () if definition.stopped else definition.skills:
-                    skills.setdefault(skill, []).append(definition.name)
-            self._skills = skills
+            self._routes.learn(await self._names.registry.all())
 
-    def _route(self, task: Task) -> str | None:
-        """An agent with the task's action among its skills, each in its turn."""
+
+class Routes:
+    """Which agent of the default tenant gets a task that names none."""
+
+    def __init__(self) -> None:
+        self._skills: dict[str, list[str]] = {}
+        self._workflows: dict[tuple[str, str], bool] = {}
+        self._turn = itertools.count()
+
+    def learn(self, definitions: Iterable[Definition]) -> None:
+        """Know these agents of all tenants, and no others."""
+        skills: dict[str, list[str]] = {}
+        self._workflows = {}
+        for one in definitions:
+            self._workflows[one.tenant, one.name] = is_workflow(one)
+            for skill in () if one.stopped or one.tenant != DEFAULT_TENANT else one.skills:
+                skills.setdefault(skill, []).append(one.name)
+        self._skills = skills
+
+    def route(self, task: Task) -> str | None:
+        """The agent that gets a task; None: there is none that can do it.
+
+        A workflow's name leads to it alone, so a repetition meets its first run; those of a skill take turns.
+
+        Raises:
+            BadMessage: It is to execute a workflow that is none, or another tenant's.
+        """
+        if task.action == EXECUTE:
+            return self._workflow(task.spec)
         able = self._skills.get(task.action)
         return able[next(self._turn) % len(able)] if able else None
+
+    def _workflow(self, spec: Json) -> str:
+        """A name that nobody knows yet goes on: its owner knows it, or makes it a dead letter."""
+        told = spec if isinstance(spec, dict) else {}
+        name, tenant = told.get("workflow_id"), str(told.get("tenant_id") or DEFAULT_TENANT)
+        if not isinstance(name, str) or not name:
+            raise BadMessage(f"{EXECUTE} names no workflow: say which as workflow_id")
+        if tenant != DEFAULT_TENANT and (tenant, name) in self._workflows:
+            own = public(tenant, name, "inbox")
+            raise BadMessage(f"workflow {name!r} of tenant {tenant!r} is not started from here: use {own}")
+        if self._workflows.get((DEFAULT_TENANT, name)) is False:
+            raise BadMessage(f"agent {name!r} is no workflow; actorium workflow ls shows those there are")
+        try:
+            return agent_id(name)
+        except ConfigError as error:
+            raise BadMessage(f"no workflow can be called so: {error.message}") from error

@@ -15,6 +15,7 @@ from ..bus.envelope import Envelope
 from ..bus.task import Task
 from .courier import BusCourier
 from .namespace import Namespace
+from .occasion import timely
 from .partition import PartitionHost
 
 
@@ -52,4 +53,5 @@ class Scheduling:
         return part in self._hosts and self._owned()
 
     async def _tell(self, schedule: Schedule, task: Task, task_id: str) -> None:
-        await self._courier.of(schedule.tenant).tell(schedule.agent, task, Envelope(task_id=task_id))
+        envelope = Envelope(task_id=task_id)
+        await self._courier.of(schedule.tenant).tell(schedule.agent, timely(task, task_id), envelope)

@@ -42,6 +42,7 @@ from .scheduling import Scheduling
 from .spec import LOST, WorkerSpec
 from .synadia import SynadiaEdge
 from .telemetry import LogEvent
+from .triggers import Triggers
 
 log = logging.getLogger("actorium.worker")
 
@@ -150,6 +151,7 @@ class Worker:
         self.door = FrontDoor(names, self.courier, office)
         self.scheduling = Scheduling(names, self.hosts, self.courier, owned)
         self.reminders = Reminders(names.state, self.hosts, self.courier, names.bus)
+        self.triggers = Triggers(names, self.hosts, self.courier)
         self.broadcast = Broadcast(names, self.hosts, office)
         self.synadia = SynadiaEdge(names, self.courier, self.hosts, tasks)
 
@@ -161,6 +163,7 @@ class Worker:
         self._tasks.create_task(self.relaying.run())
         self._tasks.create_task(self.scheduling.run())
         self._tasks.create_task(self.reminders.run())
+        self._tasks.create_task(self.triggers.run())
         self._tasks.create_task(self.relaying.learn())
         await self.holder.run()
 
@@ -169,6 +172,7 @@ class Worker:
         await self.door.close()
         await self.broadcast.close()
         await self.synadia.close()
+        await self.triggers.close()
         await self.holder.drain(timeout)
         await self.synadia.end()
 

@@ -53,8 +53,8 @@ def _preload(source: str) -> None:
     """Import what every child needs, then take it out of the collector's sight: it stays shared memory."""
     import uvloop  # noqa: F401
 
-    from . import agent_process, worker  # noqa: F401
     from ..actors.runs.preload import preload
+    from . import agent_process, worker  # noqa: F401
     from .app import load_app
 
     if source:

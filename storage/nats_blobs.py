@@ -17,11 +17,12 @@ from hashlib import sha256
 import msgspec
 
 from ..bus.jetstream import JetStream
+from ..bus.patience import Patience
 from ..bus.port import Past
 from .errors import Corrupt, NotFound, StorageError
-from .nats_stream import bucket_config, ensure_stream
+from .nats_ask import ask
+from .nats_stream import bucket_config, ensure_bucket
 from .nats_write import Overtaken, Write, settle
-from .patience import Patience
 
 CHUNK = 128 * 1024  # bytes; what the other clients use, and well below the server's 1 MiB with base64
 
@@ -77,7 +78,7 @@ class NatsBlobs:
             StoreUnavailable: No answer in time.
         """
         subjects = [f"$O.{self._bucket}.C.>", f"$O.{self._bucket}.M.>"]
-        await ensure_stream(self._js, bucket_config(self._stream, subjects, replicas), self._patience)
+        await ensure_bucket(self._js, bucket_config(self._stream, subjects, replicas), self._patience)
 
     async def put(self, data: bytes) -> str:
         """Store bytes once; nothing is sent where they are stored already.
@@ -130,7 +131,7 @@ class NatsBlobs:
 
     async def _entry(self, name: str) -> Past | None:
         read = partial(self._js.get, self._stream, last_by=self._entry_subject(name))
-        return await self._patience.ask(read, f"reading blob {name}")
+        return await ask(self._patience, read, f"reading blob {name}")
 
     async def _send_chunks(self, subject: str, data: bytes) -> int:
         after = 0
@@ -155,8 +156,10 @@ class NatsBlobs:
             # Somebody else stored the same bytes meanwhile: theirs has the name, our chunks may go.
             body = {"filter": f"$O.{self._bucket}.C.{info.nuid}"}
             with suppress(StorageError):
-                await self._patience.ask(
-                    partial(self._js.api, f"STREAM.PURGE.{self._stream}", body), f"purging {info.nuid}"
+                await ask(
+                    self._patience,
+                    partial(self._js.api, f"STREAM.PURGE.{self._stream}", body),
+                    f"purging {info.nuid}",
                 )
 
     async def _receive_chunks(self, subject: str) -> bytes:
@@ -164,7 +167,7 @@ class NatsBlobs:
         after = 0
         while True:
             read = partial(self._js.get, self._stream, seq=after + 1, next_by=subject)
-            chunk = await self._patience.ask(read, f"reading {subject}")
+            chunk = await ask(self._patience, read, f"reading {subject}")
             if chunk is None:
                 return b"".join(chunks)
             chunks.append(chunk.message.payload)

@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 from ..bus.jetstream import JetStream
+from ..bus.patience import Patience
 from ..bus.port import Past
-from .nats_stream import bucket_config, ensure_stream
+from .nats_ask import ask
+from .nats_stream import bucket_config, ensure_bucket
 from .nats_write import WRITE_ID, Write, settle, settle_blind
-from .patience import Patience
 
 OPERATION = "KV-Operation"
 MARKER_REASON = "Nats-Marker-Reason"  # markers that newer servers place themselves
@@ -46,10 +47,10 @@ class Bucket:
         self._writes = 0
 
     async def ensure(self, replicas: int = 1) -> None:
-        """Make the bucket where there is none; raises as `ensure_stream`."""
+        """Make the bucket where there is none; raises as `ensure_bucket`."""
         config = bucket_config(self.stream, [self.subject(">")], replicas)
         config |= {"max_msgs_per_subject": 1, "deny_delete": True, "max_age": int(self._max_age * 1e9)}
-        await ensure_stream(self._js, config, self._patience)
+        await ensure_bucket(self._js, config, self._patience)
 
     def subject(self, key: str) -> str:
         """Where a key is stored; a key with wildcards gives a filter."""
@@ -62,7 +63,7 @@ class Bucket:
     async def get(self, key: str) -> Past | None:
         """What stands under a key, markers too; raises StoreUnavailable."""
         read = partial(self._js.get, self.stream, last_by=self.subject(key))
-        return await self._patience.ask(read, f"reading {self.subject(key)}")
+        return await ask(self._patience, read, f"reading {self.subject(key)}")
 
     async def changes(self, keys: str, after: int) -> AsyncIterator[Past]:
         """What stands under keys (a filter) and was written behind a revision, in order, markers too.
@@ -72,7 +73,7 @@ class Bucket:
         filter_ = self.subject(keys)
         while True:
             read = partial(self._js.get, self.stream, seq=after + 1, next_by=filter_)
-            past = await self._patience.ask(read, f"reading {filter_}")
+            past = await ask(self._patience, read, f"reading {filter_}")
             if past is None:
                 return
             yield past
@@ -86,7 +87,7 @@ class Bucket:
         async def reader(todo: list[str]) -> None:
             while todo:
                 read = partial(self._js.get, self.stream, last_by=todo.pop())
-                found.append(await self._patience.ask(read, f"reading {self.name}"))
+                found.append(await ask(self._patience, read, f"reading {self.name}"))
 
         try:
             async with asyncio.TaskGroup() as readers:
@@ -124,7 +125,7 @@ class Bucket:
     async def forget(self, key: str, revision: int) -> None:
         """Free the space of a key whose last revision is that; a newer value stays."""
         body = {"filter": self.subject(key), "seq": revision + 1}
-        await self._patience.ask(lambda: self._js.api(f"STREAM.PURGE.{self.stream}", body), f"purging {key}")
+        await ask(self._patience, lambda: self._js.api(f"STREAM.PURGE.{self.stream}", body), f"purging {key}")
 
     def wrote(self, past: Past) -> bool:
         """Whether this very object wrote it."""
@@ -139,8 +140,10 @@ class Bucket:
         names: list[str] = []
         while True:
             body = {"subjects_filter": filter_, "offset": len(names)}
-            info = await self._patience.ask(
-                partial(self._js.api, f"STREAM.INFO.{self.stream}", body), f"listing {filter_}"
+            info = await ask(
+                self._patience,
+                partial(self._js.api, f"STREAM.INFO.{self.stream}", body),
+                f"listing {filter_}",
             )
             page = info["state"].get("subjects") or {}
             names += page

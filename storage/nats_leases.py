@@ -9,12 +9,12 @@ from typing import TypeVar
 import msgspec
 
 from ..bus.jetstream import JetStream
+from ..bus.patience import Patience
 from ..bus.port import Past
 from ..bus.subjects import token
 from .errors import Conflict, Corrupt, LeaseLost
 from .nats_bucket import Bucket, is_marker
 from .nats_write import Overtaken
-from .patience import Patience
 from .port import Owner, OwnerSeen, Session, SessionSeen
 
 T = TypeVar("T")

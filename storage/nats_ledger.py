@@ -9,10 +9,11 @@ from functools import partial
 
 from ..bus import subjects
 from ..bus.jetstream import JetStream
+from ..bus.patience import Patience
 from ..bus.port import Past
 from .errors import Fenced
+from .nats_ask import ask
 from .nats_write import Overtaken, Write, settle
-from .patience import Patience
 from .port import Entry
 
 
@@ -67,7 +68,7 @@ class NatsLedger:
             StoreUnavailable: No answer in time.
         """
         read = partial(self._js.get, self._stream_of(subject), last_by=subject)
-        return _entry(await self._patience.ask(read, f"reading {subject}"))
+        return _entry(await ask(self._patience, read, f"reading {subject}"))
 
     async def read(self, subject: str, *, after: int = 0) -> AsyncIterator[Entry]:
         """Records behind a sequence, oldest first, until there are no more; one request for each.
@@ -78,7 +79,7 @@ class NatsLedger:
         stream = self._stream_of(subject)
         while True:
             read = partial(self._js.get, stream, seq=after + 1, next_by=subject)
-            entry = _entry(await self._patience.ask(read, f"reading {subject}"))
+            entry = _entry(await ask(self._patience, read, f"reading {subject}"))
             if entry is None:
                 return
             yield entry

@@ -10,12 +10,12 @@ import time
 from collections.abc import Callable
 
 from ..bus.jetstream import JetStream
+from ..bus.patience import Patience
 from ..bus.port import Past
 from .errors import Conflict, StorageError, StoreUnavailable
 from .keys import under, valid_key
 from .nats_bucket import Bucket, is_marker
 from .nats_write import Overtaken
-from .patience import Patience
 from .port import Entry
 
 EXPIRES = "Actorium-Expires"

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import msgspec
 
 from ..bus.jetstream import DUPLICATE_IN_FLIGHT, WRONG_LAST, ApiError, JetStream
+from ..bus.patience import SILENCE, Patience, Tries, is_silence
 from ..bus.port import Past
 from .errors import StorageError, StoreUnavailable
-from .patience import SILENCE, Patience, Tries, is_silence
 
 EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 MESSAGE_ID = "Nats-Msg-Id"

@@ -19,7 +19,6 @@ from .record import Failed, Intended
 from .state import RunState
 from .tool import Tool, unknown_tool
 
-
 ATTEMPTS = 5  # of one call; a delegate that rests is asked again as often as there is news
 
 
@@ -148,7 +147,7 @@ def _told(call: Call) -> Tell | None:
 
 
 def _interrupted(effect: EffectClass, call: Call) -> CallAction:
-    """A call that may run again, runs again; one whose attempts all ended with their process does not for ever."""
+    """A call that may run again does; one whose attempts all ended with their process, not for ever."""
     if call.attempt >= ATTEMPTS and call.grant is None and effect is not EffectClass.IRREVERSIBLE:
         return Tell(f"It was interrupted {call.attempt} times in the middle; it is not tried again.")
     match effect:

@@ -130,7 +130,13 @@ def next_step(state: RunState, config: AgentConfig, *, elapsed: float, resting: 
         return Work(ready)
     if state.calls:
         return Wait()
-    return _over(state) or _obeyed(state) or _answer(state, config) or _room(state, config) or _turn(state, elapsed)
+    return (
+        _over(state)
+        or _obeyed(state)
+        or _answer(state, config)
+        or _room(state, config)
+        or _turn(state, elapsed)
+    )
 
 
 def _halts(call: Call) -> bool:

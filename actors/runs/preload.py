@@ -18,7 +18,7 @@ def preload(definitions: Iterable[Definition]) -> None:
     thinking = [definition for definition in definitions if definition.kind == KIND]
     if not thinking:
         return
-    from . import thinker  # noqa: F401, PLC0415  # it pulls in the whole loop, which plain actors do not need
+    from . import thinker  # noqa: F401  # it pulls in the whole loop, which plain actors do not need
 
     providers = {spec.partition(":")[0] for definition in thinking for spec in _models(definition)}
     if "anthropic" in providers:

@@ -21,16 +21,18 @@ News: TypeAlias = tuple[str, JsonObject]
 def news(state: WorkflowState, facts: Iterable[WorkflowFact]) -> Iterator[News]:
     """What the facts of a page are to others, in their order."""
     told: set[str] = set()
+    name = state.workflow.name
     for fact in facts:
         tell = _TOLD.get(type(fact))
         if tell is not None:
             kind, data = tell(fact)
-            yield kind, {"workflow_id": state.run, **data}
+            yield kind, {"workflow_id": name, "run_id": state.run, **data}
             continue
         step_id = getattr(fact, "step", "")
         if step_id and step_id not in told and state.steps[step_id].settled:
             told.add(step_id)
-            yield "workflow_step_completed", {"workflow_id": state.run, **_completed(state, step_id)}
+            done = _completed(state, step_id)
+            yield "workflow_step_completed", {"workflow_id": name, "run_id": state.run, **done}
 
 
 def _begun(fact: Scheduled | UndoScheduled) -> News:

@@ -161,13 +161,18 @@ class Runner(Carrier):
             raise BadTask(f"{self.definition.name}: {error.message}", **error.fields) from error
 
     def _new(self, order: Order, task: Task, envelope: Envelope) -> Started:
-        spec = task.spec if isinstance(task.spec, dict) else {}
+        spec = task.spec if isinstance(task.spec, dict) and task.action == EXECUTE else {}
+        other = spec.get("workflow_id", self.definition.name)
+        if other != self.definition.name:
+            raise BadTask(
+                f"{self.definition.name} runs itself, and no workflow {other!r}", workflow=str(other)
+            )
         return beginning(
             order.run,
             self._edition,
             inputs_of(task),
             grant=read_grant(envelope.grant),
-            trigger=str(spec.get("trigger", "manual")) if task.action == EXECUTE else "manual",
+            trigger=str(spec.get("trigger", "manual")),
             task_id=order.card.task_id,
             reply_to=order.card.reply_to,
             correlation_id=order.card.correlation_id,

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from actorium.bus.server import features
 from actorium.runtime.doctor import Level, power_loss
+from actorium.runtime.nats_fetch import probe
 from cli.terminal import Terminal
 from servers import TestServer
 
@@ -74,20 +76,30 @@ def test_a_server_that_refuses_us_is_missing(
 
 
 @pytest.mark.parametrize(
-    ("version", "synced", "level"),
+    ("version", "sync", "level", "says"),
     [
-        ((2, 9, 10), None, Level.NOTE),
-        ((2, 9, 10), True, Level.NOTE),
-        ((2, 10, 27), True, Level.OK),
-        ((2, 10, 27), False, Level.NOTE),
-        ((2, 15, 0), None, Level.NOTE),
+        ((2, 9, 10), None, Level.NOTE, "may lose the last minute"),
+        ((2, 9, 10), "always", Level.NOTE, "may lose the last minute"),
+        ((2, 10, 27), "always", Level.OK, "loses nothing"),
+        ((2, 10, 27), "", Level.NOTE, "may lose the last two minutes"),
+        ((2, 15, 0), "1s", Level.NOTE, "may lose the last 1s"),
+        ((2, 15, 0), None, Level.NOTE, "not seen from here"),
     ],
 )
 def test_only_a_syncing_server_is_safe_from_power_loss(
-    version: tuple[int, int, int], synced: bool | None, level: Level
+    version: tuple[int, int, int], sync: str | None, level: Level, says: str
 ) -> None:
-    """No server before 2.10, and none that does not say so, gets the promise."""
-    assert power_loss(version, synced=synced, replicas=1).level is level
+    """No server before 2.10, and none that does not say so, gets the promise; what it costs is told."""
+    found = power_loss(version, sync=sync, replicas=1)
+    assert found.level is level
+    assert says in found.says
+
+
+def test_the_embedded_server_flushes_every_second_where_it_can(node: Terminal, nats_binary: Path) -> None:
+    """A power loss costs the last second and not the last two minutes, and the doctor says which."""
+    (found,) = [finding for finding in node.json("doctor")["findings"] if finding["what"] == "power loss"]
+    able = features(probe(nats_binary)).sync_always
+    assert ("last 1s" if able else "last minute") in found["says"]
 
 
 def test_the_mappings_are_printed_for_a_nats_conf(terminal: Terminal) -> None:

@@ -2,10 +2,18 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
+import click
 import pytest
 
-from actorium.runtime.cli_answer import Exit, exit_status
+from actorium.actors.runs import approvals  # noqa: F401  # its errors are looked for
+from actorium.actors.runs.record import Why
+from actorium.bus.errors import ActoriumError, Failure
+from actorium.bus.task import Result, Status
+from actorium.runtime import cli_answer, cli_task
+from actorium.runtime.cli_answer import Answer, Exit, exit_status, result_status
+from actorium.storage import errors  # noqa: F401
 from cli.terminal import Terminal, one_line
 
 HEAVY = "asyncio nats uvloop msgspec anthropic mcp qdrant_client opentelemetry aiodocker"
@@ -74,6 +82,13 @@ def test_version_tells_what_runs(terminal: Terminal) -> None:
     assert {"actorium", "python", "nats-py"} <= set(terminal.json("version"))
 
 
+def test_the_version_is_told_as_everywhere(terminal: Terminal) -> None:
+    """`actorium --version`, which is what people type first."""
+    version = terminal.json("version")["actorium"]
+    assert terminal.run("--version").stdout == f"actorium {version}\n"
+    assert terminal.json("--version") == {"actorium": version}
+
+
 def test_an_error_inside_a_task_group_is_one_line_too(terminal: Terminal) -> None:
     """The demo on a server that is not there ends like every other command."""
     done = terminal.run("demo", NATS_URL="nowhere://x")
@@ -89,10 +104,54 @@ def test_an_error_inside_a_task_group_is_one_line_too(terminal: Terminal) -> Non
         ("not_found", Exit.NOT_FOUND),
         ("deadline_exceeded", Exit.TIMEOUT),
         ("no_owner", Exit.TIMEOUT),
-        ("over_budget", Exit.DENIED),
+        ("run_budget", Exit.DENIED),
+        ("run_account", Exit.DENIED),
+        ("run_price", Exit.DENIED),
+        ("denied", Exit.DENIED),
         ("whatever", Exit.FAILED),
     ],
 )
 def test_the_code_of_an_error_decides_the_exit_status(code: str, status: Exit) -> None:
     """Scripts tell errors apart by the exit status alone."""
     assert exit_status(code) is status
+
+
+def codes(kind: type[ActoriumError] = ActoriumError) -> Iterator[str]:
+    """The codes of every error that is known here."""
+    yield kind.code
+    for below in kind.__subclasses__():
+        yield from codes(below)
+
+
+def test_every_code_with_a_status_of_its_own_is_the_code_of_an_error() -> None:
+    """A code that was renamed would end commands with 1, and nobody would notice."""
+    runs = {f"run_{why}" for why in Why}
+    assert set(cli_answer._STATUS) <= {*codes(), *runs, "usage"}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [
+        (Status.SUCCESS, "", Exit.OK),
+        (Status.PARTIAL, "run_budget", Exit.DENIED),
+        (Status.PARTIAL, "run_max_tokens", Exit.OK),
+        (Status.FAILURE, "run_account", Exit.DENIED),
+        (Status.FAILURE, "deadline_exceeded", Exit.TIMEOUT),
+        (Status.FAILURE, "handler_failed", Exit.FAILED),
+        (Status.FAILURE, "", Exit.FAILED),
+    ],
+)
+def test_how_a_task_ended_decides_too(status: Status, code: str, exit_code: Exit) -> None:
+    """What a run has is worth something, and a script must know that its budget is spent."""
+    failure = Failure(code=code, message="no") if code else None
+    assert result_status(Result(status=status, failure=failure)) is exit_code
+
+
+def test_a_command_that_waits_for_a_task_ends_as_the_task_did(capsys: pytest.CaptureFixture[str]) -> None:
+    """With the data that there is on stdout, and the status of its error."""
+    spent = Failure(code="run_budget", message="the budget is spent")
+    result = Result(status=Status.PARTIAL, data="half", error=spent.message, failure=spent)
+    with pytest.raises(click.exceptions.Exit) as ended:
+        cli_task._tell(Answer(), result)
+    assert ended.value.exit_code == 4
+    assert capsys.readouterr() == ("half\n", "partial: the budget is spent\n")

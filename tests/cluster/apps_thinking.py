@@ -125,7 +125,10 @@ alone = Agent("clerk-alone", model=f"scripted:{HERE}:clerk", tools=TOOLS, isolat
 app = App(
     *clerks,
     alone,
-    *(Agent(f"spender-{n}", model=f"scripted:{HERE}:spender", tools=[look], max_tokens=256) for n in range(16)),
+    *(
+        Agent(f"spender-{n}", model=f"scripted:{HERE}:spender", tools=[look], max_tokens=256)
+        for n in range(16)
+    ),
     Agent("payer", model=f"scripted:{HERE}:payer", tools=[pay]),
     Agent("chief", model=f"scripted:{HERE}:chief", delegates=["clerk-0", "clerk-1", "clerk-2"]),
 )

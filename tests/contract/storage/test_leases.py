@@ -6,9 +6,9 @@ import nats
 import pytest
 
 from actorium.bus.errors import ConfigError
+from actorium.bus.patience import Patience
 from actorium.storage.errors import Conflict, Corrupt, LeaseLost, StoreUnavailable
 from actorium.storage.nats import NatsLeases
-from actorium.storage.patience import Patience
 from actorium.storage.port import Leases, Owner, OwnerSeen, Session, SessionSeen
 
 ALPHA = Session(id="alpha", node="n1", pid=7)

@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from actorium.bus.errors import Effect
+from actorium.bus.patience import Patience
 from actorium.storage.chain import Chain
 from actorium.storage.errors import Fenced, StoreUnavailable
 from actorium.storage.nats import NatsLedger
-from actorium.storage.patience import Patience
 from actorium.storage.port import Ledger
 from actorium.storage.verifier import Verified, verify_stream
 

@@ -196,5 +196,5 @@ async def test_a_bucket_made_otherwise_is_refused(nats_url, js, unique) -> None:
     await client.jetstream().create_key_value(bucket=f"theirs-{unique}", history=5)
     await client.close()
 
-    with pytest.raises(ConfigError, match="max_msgs_per_subject is 5, asked 1"):
+    with pytest.raises(ConfigError, match="max_msgs_per_subject = 5, and 1 is asked for"):
         await NatsState(js, f"theirs-{unique}").ensure()

@@ -6,7 +6,6 @@ from actorium.bus import storing
 from actorium.bus.envelope import MSG_ID, TASK_ID
 from actorium.bus.errors import BusLost, DeadlineExceeded, MailboxFull, NoOwner, NotStored
 from actorium.bus.jetstream import ApiError, PubAck
-from actorium.bus.patience import pause, persist
 from actorium.bus.port import Stored
 from actorium.bus.storing import Verdict, judge, store
 
@@ -109,32 +108,3 @@ async def test_a_missing_stream_is_named():
     """When nobody ever took the subject, the error names the stream that should have."""
     with pytest.raises(BusLost, match="INBOX is missing"):
         await run(Script(NoOwner("x")), timeout=0.2)
-
-
-def test_pauses_grow_and_are_bounded():
-    """Pauses double from 50 ms to a second, spread by half."""
-    assert [pause(n, 0.5) for n in (0, 1, 2, 50)] == [0.05, 0.1, 0.2, 1.0]
-    assert pause(50, 0.0) == 0.5
-    assert pause(50, 1.0) == 1.5
-
-
-async def test_patience_ends_with_the_first_answer():
-    """Silence and a missing leader are asked again; a refusal is not."""
-    answers = [BusLost("x"), ApiError(503, 10008, "later"), ApiError(400, 10100, "overlap")]
-
-    async def action():
-        raise answers.pop(0)
-
-    with pytest.raises(ApiError, match="overlap"):
-        await persist(action, "asking", 5.0)
-    assert not answers
-
-
-async def test_patience_has_an_end():
-    """Endless silence is BusLost with what was asked."""
-
-    async def action():
-        raise NoOwner("nobody")
-
-    with pytest.raises(BusLost, match="making tea was not answered"):
-        await persist(action, "making tea", 0.1)

@@ -92,6 +92,11 @@ async def test_questions_are_put_one_after_the_other():
 async def test_a_question_that_somebody_else_answered_is_put_no_more():
     async with asking(Manner.ASK, never) as (client, out):
         await eventually(lambda: out.getvalue().count("> ") == 1)
+
+        async def both() -> bool:
+            return len(await client.approvals()) == 2
+
+        await eventually(both)
         for pending in await client.approvals():
             await client.answer(pending.question.id, "deny", by="bob")
         await eventually(lambda: "was answered elsewhere" in out.getvalue())

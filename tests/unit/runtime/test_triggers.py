@@ -115,6 +115,24 @@ async def test_an_event_that_can_start_nothing_is_a_dead_letter_with_the_reason(
         assert letter.preview == '{"order": 1}'
 
 
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"\xff", {}, "bad_message"),
+        (b"", {"Actorium-Blob": "../x"}, "bad_message"),
+        (b"[1]", {}, "bad_task"),
+        (b'{"n": {}, "m": 1}', {}, "bad_task"),
+    ],
+)
+async def test_what_strangers_publish_starts_nothing_and_stops_nobody(body, headers, reason):
+    async with listening(flow(EVENT)) as (client, world):
+        await world.connect().bus.publish("orders.bad", body, headers)
+        (letter,) = await eventually(lambda: client.dead_letters.list(agent="note"))
+        assert letter.reason == reason
+        await world.connect().bus.publish("orders.good", b'{"n": 1}')
+        assert await taken(1) == [{"n": 1}]
+
+
 async def test_a_trigger_that_is_changed_listens_to_its_new_subject_only():
     async with listening(flow(EVENT)) as (client, world):
         parts: dict[int, Any] = dict.fromkeys(range(client.names.partitions))

@@ -174,6 +174,15 @@ async def test_runs_are_listed_while_they_live_and_after_their_end():
         await eventually(both)
 
 
+async def test_the_example_prices_charges_and_sends():
+    path = Path(__file__).parents[3] / "examples" / "orders.py"
+    async with in_memory(load_app(str(path))) as client:
+        result = await (await client.start("order", {"number": 17, "items": ["tea", "cup"]})).result(
+            timeout=5
+        )
+        assert result.data == {"paid": 13.5, "sent": 17}
+
+
 TOML = """
 workflows = ["{}"]
 

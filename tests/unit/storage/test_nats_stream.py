@@ -3,7 +3,8 @@
 import pytest
 
 from actorium.bus.errors import ConfigError, UnsupportedServer
-from actorium.storage.nats_stream import bucket_config, check_echo
+from actorium.bus.streams import check_echo
+from actorium.storage.nats_stream import bucket_config
 
 ASKED = bucket_config("KV_owners", ["$KV.owners.>"], replicas=3)
 NEW = {"compression": "none", "sealed": False}
@@ -22,7 +23,7 @@ def test_a_difference_is_named(existed: bool, error: type[Exception]) -> None:
     """A stream that is not as asked is refused with the setting; whose fault it is depends on who made it."""
     echo = ASKED | NEW | {"allow_direct": True}
 
-    with pytest.raises(error, match="allow_direct is True, asked False"):
+    with pytest.raises(error, match="allow_direct = True, and False is asked for"):
         check_echo(ASKED, echo, existed=existed)
 
 
