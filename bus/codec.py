@@ -38,8 +38,8 @@ def read_task(payload: bytes) -> Task:
     """The task in a message body.
 
     A JSON object with `action` or `spec`, or of nothing but fields of a Task, is a Task, and so is the seeds'
-    `{"task", "payload"}`; any other JSON object is the spec of one. Everything that does not begin with `{` is
-    plain text: a task whose spec is that text.
+    `{"task", "payload"}`; any other JSON object is the spec of one. Everything that does not begin with `{`
+    is plain text: a task whose spec is that text.
 
     Raises:
         BadMessage: Empty, too large, too deep, broken JSON, a field of the wrong type, or no UTF-8.

@@ -1,7 +1,7 @@
 """Order: a task that is one tool call, which the agent makes without thinking about it.
 
-What a schedule, a workflow or a person orders goes through the same clearance, budget, effects and approval as
-a call that a model wants. Pure.
+What a schedule, a workflow or a person orders goes through the same clearance, budget, effects and approval
+as a call that a model wants. Pure.
 """
 
 from typing import Final
