@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from interleave import Round, summary
@@ -117,9 +118,9 @@ def _needs(script: Path) -> list[str]:
     return needs
 
 
-def _state() -> dict[str, dict[str, object]]:
+def _state() -> dict[str, dict[str, Any]]:
     try:
-        found: dict[str, dict[str, object]] = json.loads((HOME / "state.json").read_text())
+        found: dict[str, dict[str, Any]] = json.loads((HOME / "state.json").read_text())
     except FileNotFoundError:
         return {}
     return found if PYTHON.exists() else {}

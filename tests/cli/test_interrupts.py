@@ -22,6 +22,7 @@ if pathlib.Path("loads").read_text() == {turn!r}:
 """
 DURING_IMPORT = """
 import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs behind a shell ignores it
 class Interrupt:
     def find_spec(self, name, path, target=None):
         if name == "click":
