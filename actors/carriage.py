@@ -10,10 +10,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 
+from ..bus.envelope import Envelope
 from ..bus.errors import ActoriumError
 from ..bus.task import AgentStatus, Result
 from ..bus.value import JsonObject
-from .activation import GRACE, PARKED
+from .activation import GLANCE, GRACE, PARKED
 from .card import Card, Cards
 from .carrier import Carrier, Parked
 from .carrying import Carried, Carrying
@@ -304,14 +305,26 @@ class Carriage:
         self._carrying.held = True
         for run in self._carried:
             self._carrier.rest(run)
-        late = {carried.task for carried in self._carried.values() if carried.task is not None}
-        if late:
-            _, late = await asyncio.wait(late, timeout=max(grace, QUIET))
+        until = self._clock() + max(grace, QUIET)
+        while (late := self._under_way()) and not all(map(self._hopeless, self._carried.values())):
+            left = until - self._clock()
+            if left <= 0:
+                break
+            await asyncio.wait(late, timeout=min(left, GLANCE))
         for carried in self._carried.values():
             if carried.task in late and carried.cuttable:
                 carried.task.cancel()
         if late:
             await asyncio.wait(late)
+
+    def _under_way(self) -> set[asyncio.Task[None]]:
+        """What is being carried right now."""
+        return {run.task for run in self._carried.values() if run.task is not None and not run.task.done()}
+
+    def _hopeless(self, run: Carried) -> bool:
+        """Whether it is not under way, or waits for a delegate that nobody will run any more."""
+        letter = run.letter or Letter(envelope=Envelope(), task_id=run.card.task_id)
+        return run.task is None or run.task.done() or self._post.hopeless(letter)
 
     def abandon(self) -> list[Letter]:
         """Stop at once without settling anything, and give back what was not acknowledged, in order."""

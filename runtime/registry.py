@@ -73,6 +73,10 @@ class Registry:
                 continue
             return changed
 
+    async def revision(self) -> int:
+        """A number that differs from before when any definition changed."""
+        return await self._store.revision()
+
     async def all(self, tenant: str = "") -> list[Definition]:
         """Every definition that reads, by key; of one tenant where it is given."""
         found: list[Definition] = []

@@ -39,6 +39,7 @@ class Relaying:
         self._names = names
         self._hosts = hosts
         self._routes = Routes()
+        self._known = -1  # the registry's revision when its agents were learned
         self._relay = Relay(names.bus, self._routes.route, blobs=names.blobs, partitions=names.partitions)
 
     async def run(self) -> None:
@@ -70,7 +71,10 @@ class Relaying:
 
     async def _learn(self) -> None:
         with suppress(BusError, StorageError):
-            self._routes.learn(await self._names.registry.all())
+            revision = await self._names.registry.revision()
+            if revision != self._known:
+                self._routes.learn(await self._names.registry.all())
+                self._known = revision
 
 
 class Routes:

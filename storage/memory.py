@@ -121,7 +121,11 @@ class MemoryState:
 
     async def delete(self, key: str) -> None:
         """Remove a value. Idempotent."""
-        self._values.pop(valid_key(key), None)
+        self._seq += self._values.pop(valid_key(key), None) is not None
+
+    async def revision(self) -> int:
+        """A number that differs from before when anything was written or removed."""
+        return self._seq
 
     async def keys(self, prefix: str = "") -> list[str]:
         """Live keys that are `prefix` or begin with `prefix.`, in order; all with no prefix."""

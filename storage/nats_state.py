@@ -101,6 +101,11 @@ class NatsState:
         marker = past.seq if is_marker(past) else await self._bucket.delete(key)
         await self._forget(key, marker)
 
+    async def revision(self) -> int:
+        """The sequence of the newest message of the bucket; another one after every change."""
+        past = await self._bucket.get(">")
+        return past.seq if past else 0
+
     async def keys(self, prefix: str = "") -> list[str]:
         """Live keys that are `prefix` or begin with `prefix.`, in order; all with no prefix."""
         return [key for key, _ in await self.entries(prefix)]

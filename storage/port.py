@@ -137,6 +137,9 @@ class StateStore(Protocol):
     async def delete(self, key: str) -> None:
         """Remove a value. Idempotent."""
 
+    async def revision(self) -> int:
+        """A number that differs from before when anything was written or removed; one request."""
+
     async def keys(self, prefix: str = "") -> list[str]:
         """Live keys that are `prefix` or begin with `prefix.`, in order; all with no prefix."""
 

@@ -198,3 +198,12 @@ async def test_a_bucket_made_otherwise_is_refused(nats_url, js, unique) -> None:
 
     with pytest.raises(ConfigError, match="max_msgs_per_subject = 5, and 1 is asked for"):
         await NatsState(js, f"theirs-{unique}").ensure()
+
+
+async def test_the_revision_differs_after_every_change_and_only_then(state: StateStore) -> None:
+    seen = [await state.revision()]
+    for change in (state.put("a", b"1"), state.put("b", b"1"), state.put("a", b"2"), state.delete("a")):
+        await change
+        seen.append(await state.revision())
+        assert seen[-1] == await state.revision()
+        assert seen[-1] != seen[-2], seen
