@@ -92,6 +92,10 @@ class Cards:
         prefix = f"{part}.{tenant}.{agent}" if agent else str(part)
         return await self._read(prefix)
 
+    async def stands(self, part: int, card: Card) -> bool:
+        """Whether the card is still there."""
+        return await self._store.get(f"{part}.{card.key}") is not None
+
     async def all(self) -> list[Card]:
         """Every live run, oldest first."""
         return await self._read("")

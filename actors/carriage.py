@@ -101,6 +101,12 @@ class Carriage:
             self._ready.append(Carried(card))
         self.wake()
 
+    def adopt(self, card: Card) -> None:
+        """Carry a run whose card was found, unless it is in our hands already."""
+        if self._find(card.task_id) is None and not self._carrying.held:
+            self._ready.append(Carried(card))
+            self.wake()
+
     def offer(self, letter: Letter) -> None:
         """Queue a letter; a stopped agent refuses an ask at once and keeps a stored letter.
 
@@ -229,6 +235,10 @@ class Carriage:
         run = self._blank(task_id).run
         known = self._carried.get(run) or self._parked.get(run)
         return known or next((ready for ready in self._ready if ready.card.run == run), None)
+
+    def knows(self, task_id: str) -> bool:
+        """Whether the run of a task is live here."""
+        return self._find(task_id) is not None
 
     def is_parked(self, task_id: str) -> bool:
         """Whether a run waits here for people, signals or time."""

@@ -179,8 +179,8 @@ class Holder:
                 feed = await self._open(bus, part, holding)
                 if holding.control is None and not holding.releasing:
                     self._hosts[part] = holding.host
-                    self._tasks.create_task(holding.host.take_up())
                     holding.control = await bus.subscribe(f"ctl.{part}.*.*", self._receive)
+                self._tasks.create_task(holding.host.take_up())  # also after a server that was away
                 if holding.releasing:  # it was handed back while it was being opened
                     await feed.close()
                     break

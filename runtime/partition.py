@@ -177,11 +177,20 @@ class PartitionHost:
         return self.live.get(key)
 
     async def take_up(self) -> None:
-        """Bring the agents alive whose runs an owner before us left."""
+        """See to it that every run with a card is carried: those of an owner before us, and any that was lost.
+
+        A run that ends while we look has no card any more when it is looked at again.
+        """
+        cards = self._means.cards
         while not self._closed:
             with suppress(StorageError, BusError):
-                for card in await self._means.cards.of(self.part):
-                    self.wake((card.tenant, card.agent))
+                for card in await cards.of(self.part):
+                    key = (card.tenant, card.agent)
+                    actor = self.live.get(key)
+                    if not isinstance(actor, Carriage):
+                        self.wake(key)
+                    elif not actor.knows(card.task_id) and await cards.stands(self.part, card):
+                        actor.adopt(card)
                 return
             await asyncio.sleep(RETRY)
 

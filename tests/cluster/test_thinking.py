@@ -62,7 +62,9 @@ async def nothing_left(cluster: Cluster) -> None:
     """Every card goes, shortly after the result of its run was told."""
 
     async def none() -> bool:
-        return await Cards(cluster.names.live).all() == []
+        left = await Cards(cluster.names.live).all()
+        assert left == [], [(card, await whole_run(cluster, card.agent, card.task_id)) for card in left]
+        return True
 
     await eventually(none, SOON, what="no run is live")
 
