@@ -177,7 +177,7 @@ class PartitionHost:
         return self.live.get(key)
 
     async def take_up(self) -> None:
-        """See to it that every run with a card is carried: those of an owner before us, and any that was lost.
+        """See to it that every run with a card is carried: an earlier owner's, and any that was lost.
 
         A run that ends while we look has no card any more when it is looked at again.
         """
