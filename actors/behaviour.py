@@ -19,6 +19,7 @@ from .definition import Definition
 from .errors import BadTask, Reject, UnknownKind
 from .message import reader, to_result
 from .port import Courier, Outcome
+from .thread import in_thread
 
 
 class LocalBehaviour:
@@ -94,7 +95,7 @@ class LocalBehaviour:
 
     async def _receive(self, instance: Actor, message: object, ctx: Context) -> object:
         if self._sync:
-            return await asyncio.to_thread(instance.receive, message, ctx)
+            return await in_thread(instance.receive, message, ctx)
         return await instance.receive(message, ctx)
 
     def _restore(self, instance: Actor) -> None:

@@ -325,6 +325,10 @@ class Carriage:
             if carried.task in late and carried.cuttable:
                 carried.task.cancel()
         if late:
+            _, late = await asyncio.wait(late, timeout=GRACE)
+        for task in late:  # it waits for a server, or for somebody who does not answer: as after a crash
+            task.cancel()
+        if late:
             await asyncio.wait(late)
 
     def _under_way(self) -> set[asyncio.Task[None]]:

@@ -52,7 +52,8 @@ class ApprovalDesk:
 
     async def all(self, *, open_only: bool = True) -> list[Pending]:
         """Questions, oldest first."""
-        return await self._approvals.list(open_only=open_only)
+        found = await self._approvals.list(open_only=open_only)
+        return [pending for pending in found if pending.question.tenant == self._tenant]
 
     async def of_agent(self, agent: str) -> list[Pending]:
         """Open questions of an agent's live runs."""

@@ -52,15 +52,10 @@ def exit_status(code: str) -> Exit:
 
 
 def result_status(result: "Result") -> Exit:
-    """The exit status for how a task ended; one cut short has not failed, unless it was not allowed more."""
-    status = exit_status(result.failure.code) if result.failure else Exit.FAILED
-    match str(result.status):
-        case "success":
-            return Exit.OK
-        case "partial":
-            return Exit.OK if status is Exit.FAILED else status
-        case _:
-            return status
+    """The exit status for how a task ended: 0 where all of it was done, and a part is not all."""
+    if str(result.status) == "success":
+        return Exit.OK
+    return exit_status(result.failure.code) if result.failure else Exit.FAILED
 
 
 class Answer:

@@ -15,6 +15,7 @@ from .cli_answer import Answer, end, result_status
 from .cli_approvals import lines, login_name
 from .cli_choice import MODEL, chosen, granted, read_budget
 from .cli_connection import common, must_exist, settings_of
+from .cli_seconds import SECONDS
 from .cli_task import _plain as plain
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--model", default="", metavar="PROVIDER:MODEL", help=f"Of an agent made for it [{MODEL}].")
 @click.option("--tools", default="", metavar="MODULE:NAME,...", help="Tools of an agent made for it.")
 @click.option("--budget", default="", metavar="LIMIT=N,...", help="Such as usd=0.5,steps=20.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds; then it is called off.")
+@click.option("--timeout", type=SECONDS, help="Seconds; then it is called off.")
 @click.option("--task-id", default="", metavar="ID", help="The same id twice is the same task.")
 @click.option("--yes", "manner", flag_value="accept", help="Let every call run that needs an approval.")
 @click.option("--ask", "manner", flag_value="ask", help="Ask here, also where stdin is no terminal.")

@@ -9,6 +9,7 @@ import click
 from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
 from .cli_connection import agent_argument, common, connected, must_exist
+from .cli_seconds import Seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +40,7 @@ def schedule() -> None:
 @click.option("--misfire", type=click.Choice(["skip", "one", "all"]), default="one", show_default=True,
               help="What becomes of missed times: none, the newest, or the newest --limit.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True)
-@click.option("--jitter", type=click.FloatRange(0, 3600), default=0.0, help="Up to so many seconds late.")
+@click.option("--jitter", type=Seconds(0, 3600), default=0.0, help="Up to so many seconds late.")
 @click.option("--starts", metavar="MOMENT", help="No time before it.")
 @click.option("--ends", metavar="MOMENT", help="No time after it.")
 def add(
@@ -70,6 +71,8 @@ def add(
     from ..bus.errors import ConfigError
     from .cli_schedule_view import next_text, shown
 
+    if workflow is not None and workflow != agent:
+        raise click.UsageError(f"a workflow is carried by the agent of its name: AGENT must be {workflow}")
     now = _now()
     try:
         made = Schedule(
@@ -168,9 +171,15 @@ def run(answer: Answer, name: str) -> None:
 @_name
 def remove(answer: Answer, name: str) -> None:
     """Remove a schedule; tasks that it has given stay."""
+    from ..bus.errors import ConfigError
+    from .occasion import is_trigger_of
 
     async def removed(client: "Client") -> None:
-        await _found(client, name)
+        found = (await _found(client, name)).schedule
+        if is_trigger_of(found, found.agent):
+            raise ConfigError(
+                f"{name} is a trigger of workflow {found.agent}: pause it, or deploy without it"
+            )
         await _schedules(client).remove(_tenant(), name)
         await _announce(client)
 

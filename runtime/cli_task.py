@@ -9,6 +9,7 @@ import click
 from ..bus.value import Json
 from .cli_answer import Answer, end, result_status
 from .cli_connection import agent_argument, common, connected, must_exist
+from .cli_seconds import SECONDS
 
 if TYPE_CHECKING:
     from ..bus.task import Result, Task
@@ -31,7 +32,7 @@ def task() -> None:
 @_text
 @_file
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; no end without.")
+@click.option("--timeout", type=SECONDS, help="Seconds to wait; no end without.")
 @click.option("--task-id", metavar="ID", help="The same id twice is the same task.")
 def send(
     answer: Answer,
@@ -69,7 +70,7 @@ def send(
 @agent_argument
 @_text
 @_file
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=30.0, show_default=True)
+@click.option("--timeout", type=SECONDS, default=30.0, show_default=True)
 def ask(answer: Answer, *, agent: str, text: str | None, file: str | None, timeout: float) -> None:
     """Ask AGENT a question, TEXT or --json-file, and print its result; nothing is stored.
 

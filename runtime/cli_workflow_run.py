@@ -14,6 +14,7 @@ import click
 from ..bus.value import JsonObject
 from .cli_answer import Answer, end, result_status
 from .cli_connection import common, connected, settings_of
+from .cli_seconds import SECONDS
 from .cli_task import _plain as plain
 from .cli_workflow_inputs import is_file, read_inputs
 
@@ -50,9 +51,7 @@ _waits = (
     click.option(
         "--wait/--detach", "wait", default=True, help="Watch it to its end [default], or only start it."
     ),
-    click.option(
-        "--timeout", type=click.FloatRange(0, min_open=True), help="Seconds to wait; it goes on then."
-    ),
+    click.option("--timeout", type=SECONDS, help="Seconds to wait; it goes on then."),
     click.option("--run-id", default="", metavar="ID", help="The same id twice is the same run."),
 )
 

@@ -159,6 +159,9 @@ def _check_price(model: str, price: Price) -> None:
 
 def _from_file(path: Path) -> JsonObject:
     values = read_toml(path)
+    for wrong, right in (("agents", "agent"), ("workflow", "workflows")):
+        if wrong in values:
+            raise ConfigError(f"{path}: unknown table {wrong!r}, did you mean {right!r}?")
     program = {"agent", "workflows"} & values.keys()
     table: Json = values.get("actorium", {} if program else values)
     if not isinstance(table, dict):

@@ -6,7 +6,7 @@ The only place that picks technologies. Invariant: two processes with the same s
 import msgspec
 
 from ..bus.connection import Credentials
-from ..bus.errors import ConfigError
+from ..bus.errors import ConfigError, NoOwner, UnsupportedServer
 from ..bus.nats import NatsBus
 from ..bus.patience import Patience
 from ..bus.port import Bus
@@ -59,7 +59,7 @@ def over(bus: NatsBus, partitions: int) -> Namespace:
         leases=NatsLeases(js),
         blobs=NatsBlobs(js),
         state=NatsState(js, "state"),
-        live=NatsState(js, "live"),
+        live=NatsState(js, "live", forgetful=True),
         registry=Registry(NatsState(js, "defs")),
         partitions=partitions,
     )
@@ -71,6 +71,8 @@ async def written_partitions(bus: NatsBus) -> int | None:
         written = await bus.newest(META, META_PARTITIONS)
     except ConfigError:
         return None
+    except NoOwner as error:
+        raise UnsupportedServer("the NATS server has JetStream switched off: start it with -js") from error
     text = written.message.payload.decode(errors="replace") if written else ""
     return int(text) if text.isdigit() else None
 
@@ -96,6 +98,7 @@ async def prepare(settings: Settings, bus: NatsBus) -> Features:
         ConfigError: One exists with other settings, or the namespace has another number of partitions.
         UnsupportedServer: The server is too old, loses data, or drops what was asked.
     """
+    await written_partitions(bus)
     asked = StreamSettings(
         partitions=settings.partitions, mailbox=settings.mailbox, replicas=settings.nats.replicas
     )

@@ -265,7 +265,9 @@ class HostPost:
         self._host.faulted(self._key, error)
 
     async def event(self, kind: str, task_id: str, **data: Json) -> None:
-        """Publish an event of the agent, in order."""
+        """Publish an event of the agent, in order; that it was given up is said in the log too."""
+        if kind == "stopped":
+            log.warning(LogEvent.AGENT_STOPPED, extra={"fields": {"agent": self._key[1], **data}})
         await self._office.event(self._key, kind, task_id, **data)
 
 

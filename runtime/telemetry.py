@@ -26,6 +26,7 @@ class LogEvent(StrEnum):
     SUPERVISOR_GAVE_UP = "supervisor.gave_up"
     LOOP_LAG = "loop.lag"
     SESSION_LOST = "session.lost"
+    AGENT_STOPPED = "agent.stopped"
     NOT_SENT = "message.not_sent"
 
 

@@ -48,7 +48,7 @@ async def _keep(
     }
     wanted = [
         schedule_for(name, number, which, now, tenant=tenant)
-        for number, which in enumerate(workflow.triggers)
+        for number, which in enumerate(() if definition.stopped else workflow.triggers)
         if which.enabled and isinstance(which, trigger.Schedule)
     ]
     changed = [await _set(schedules, before.pop(one.name, None), one) for one in wanted]

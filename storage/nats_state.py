@@ -29,6 +29,8 @@ class NatsState:
         bucket: The bucket's name.
         patience: How long a call goes on without an answer.
         now: The wall clock, seconds since 1970, for ends of life.
+        forgetful: Leave nothing of a removed value, and bear that it may come back when the server is killed;
+            for keys that are used once, whose readers know what is over.
     """
 
     def __init__(
@@ -38,7 +40,9 @@ class NatsState:
         *,
         patience: Patience | None = None,
         now: Callable[[], float] = time.time,
+        forgetful: bool = False,
     ) -> None:
+        self._forgetful = forgetful
         self._bucket = Bucket(js, bucket, patience or Patience())
         self._now = now
 
@@ -93,13 +97,17 @@ class NatsState:
                 after = stands.seq if stands else 0
 
     async def delete(self, key: str) -> None:
-        """Remove a value. Idempotent. Cancellation: it may be removed."""
+        """Remove a value. Idempotent. Cancellation: it may be removed.
+
+        A marker stays where the value was: a server that is killed reads its files again, and finds the value
+        in them where nothing newer stands behind it.
+        """
         past = await self._bucket.get(valid_key(key))
         if past is None:
             return
-        # The marker tells those who watch; then it may go, or a bucket of short lives fills up with them.
         marker = past.seq if is_marker(past) else await self._bucket.delete(key)
-        await self._forget(key, marker)
+        if self._forgetful:
+            await self._forget(key, marker)
 
     async def revision(self) -> int:
         """The sequence of the newest message of the bucket; another one after every change."""

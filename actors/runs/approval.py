@@ -9,7 +9,9 @@ from hashlib import sha256
 
 import msgspec
 
+from ...bus.subjects import DEFAULT_TENANT
 from ..models.port import JsonObject
+from .schema import misfit
 
 TTL = 86_400.0  # seconds: a day
 
@@ -53,6 +55,7 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         asked_ms: Wall clock; it expires `ttl` seconds later.
         reminders: Seconds after asking at which it is said again.
         escalate_to: Who is named when it expires with `escalate`.
+        schema: What the arguments must fit, also those of an edit.
     """
 
     id: str
@@ -71,6 +74,13 @@ class Question(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reminders: tuple[float, ...] = (3600.0,)
     on_expiry: OnExpiry = OnExpiry.DENY
     escalate_to: str = ""
+    schema: JsonObject = {}
+
+    @property
+    def tenant(self) -> str:
+        """The tenant of its run."""
+        tenant, colon, _ = self.run.partition("/")[0].partition(":")
+        return tenant if colon else DEFAULT_TENANT
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -162,9 +172,17 @@ def refusal(pending: Pending, decision: Decision, now: float) -> str:
         return f"{question.id}: only time lets a question expire; deny it"
     if isinstance(due(pending, now), Expire):
         return f"{question.id} expired; nothing was done"
-    if decision.verdict is Verdict.EDIT and decision.arguments is None:
-        return f"{question.id}: edit needs the new arguments"
+    if decision.verdict is Verdict.EDIT:
+        return _unfit(question, decision.arguments)
     return ""
+
+
+def _unfit(question: Question, arguments: JsonObject | None) -> str:
+    """Why an edit does not count: the question stays open, and whoever answers may mend it."""
+    if arguments is None:
+        return f"{question.id}: edit needs the new arguments"
+    wrong = misfit(arguments, question.schema) if question.schema else ""
+    return f"{question.id}: the new arguments do not fit {question.tool}: {wrong}" if wrong else ""
 
 
 def digest(run: str, call: str, tool: str, arguments: JsonObject) -> str:

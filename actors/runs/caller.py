@@ -18,8 +18,8 @@ from .approval import About, Question, digest, question_id
 from .approvals import Approvals
 from .book import RunBook
 from .budget import ONE_CALL, Cost
-from .call import Call, bill
-from .clearance import Ask, Probe, Run, Tell, Undo, call_action, intention
+from .call import Call, Stage, bill
+from .clearance import Ask, Probe, Run, Tell, Undo, call_action, intended_again, intention
 from .config import AgentConfig
 from .delegation import Grant
 from .effect import EffectClass
@@ -101,6 +101,9 @@ class Caller:
     async def _run(self, call: Call) -> None:
         """Reserve, write the intention, call, write what came of it."""
         tool, key = self._tools[call.wanted.name], self._key(call)
+        if call.stage is Stage.INTENDED and call.grant is not None:
+            await self._made(call, tool, intended_again(call, tool, key))
+            return
         refused = None if call.attempt else await self._purse.reserve(bill(call, ONE_CALL))
         record = await self._book.decide(lambda state: intention(state, call.id, self._tools, key, refused))
         if isinstance(record, Failed):
@@ -108,6 +111,10 @@ class Caller:
             return
         call = self._book.state.call(call.id)
         await self._ctx.emit("tool", tool=tool.spec.name, call=call.id, arguments=call.arguments)
+        await self._made(call, tool, record)
+
+    async def _made(self, call: Call, tool: Tool, record: Intended) -> None:
+        """Make a call whose intention stands, and write what came of it."""
         match await self._perform(tool, record):
             case Doubt(why):
                 await self._doubt(call, tool, why)
@@ -215,6 +222,7 @@ class Caller:
             risk=spec.risk if spec else "",
             reasoning=known or self._book.state.text[:REASONING],
             approver=spec.approve if spec else "",
+            schema=spec.schema if spec else {},
             asked_ms=int(self._wall() * 1000),
             ttl=config.approval_ttl,
             reminders=config.reminders,

@@ -110,6 +110,20 @@ def intention(
     )
 
 
+def intended_again(call: Call, tool: Tool, key: str) -> Intended:
+    """The record that stands of a delegation that is found again: it is asked for, not made a second time."""
+    return Intended(
+        call=call.id,
+        tool=tool.spec.name,
+        arguments=call.arguments,
+        key=key,
+        effect=tool.spec.effect,
+        reserved=call.reserved,
+        attempt=call.attempt,
+        grant=call.grant,
+    )
+
+
 def _grant(state: RunState, tools: Mapping[str, Tool]) -> Grant:
     """An equal share for each delegation of this step that has none yet, and one for the agent itself."""
     delegating = {name for name, tool in tools.items() if tool.spec.delegates}

@@ -29,6 +29,7 @@ from .tool import Tool
 KIND: Final = "actorium.actors.runs.thinker:Thinker"
 ATTEMPTS: Final = 10  # workers may die in a run's long life without it being the run's fault
 Positive = Annotated[int, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -60,8 +61,8 @@ class AgentConfig(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     max_tokens: Positive = 8192
     output: JsonObject | None = None
     effort: Effort | None = None
-    approval_ttl: float = TTL
-    reminders: tuple[float, ...] = (3600.0,)
+    approval_ttl: Seconds = TTL
+    reminders: tuple[Seconds, ...] = (3600.0,)
     on_expiry: OnExpiry = OnExpiry.DENY
     escalate_to: str = ""
     window: Positive = 200_000

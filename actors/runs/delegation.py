@@ -28,11 +28,13 @@ class Grant(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         budget: A slice of the giver's; the delegate's own counts where it is lower.
         risk: The highest risk without approval; the delegate's own counts where it is lower.
         account: The shared budget both pay from.
+        tools: The only tools that may be called, of those that the agent has; None: all of them.
     """
 
     budget: Budget
     risk: Risk = Risk.MEDIUM
     account: str = ""
+    tools: tuple[str, ...] | None = None
 
 
 def read_grant(text: str) -> Grant | None:

@@ -243,9 +243,11 @@ def _begun(run: str, config: AgentConfig, book: RunBook) -> Started:
 
 def _allowed(config: AgentConfig, tools: Mapping[str, Tool], started: Started) -> dict[str, Tool]:
     """The tools of a run: the agent's own, and delegation where it may go a level deeper."""
+    if started.tools is not None:  # what is told unknown is not called: by default nothing is
+        tools = {name: tool for name, tool in tools.items() if name in started.tools}
     if not started.budget.depth:
         return {name: tool for name, tool in tools.items() if not tool.spec.delegates}
-    if not config.delegates:
+    if not config.delegates or (started.tools is not None and DELEGATE not in started.tools):
         return dict(tools)
     if DELEGATE in tools:
         raise ConfigError(f"tool {DELEGATE} is built in for an agent with delegates: name yours otherwise")

@@ -105,6 +105,7 @@ def beginning(
         before=before,
         parent=parent,
         at_ms=at_ms,
+        tools=grant.tools if grant else None,
     )
 
 

@@ -60,6 +60,7 @@ class Started(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="started"
         risk: The highest risk that needs no approval.
         account: The shared budget it also pays from; empty: none.
         parent: The run that delegated it, `agent/task`.
+        tools: The only tools that may be called for this task; None: all that the agent has.
     """
 
     agent: str
@@ -72,6 +73,7 @@ class Started(Fact, frozen=True, kw_only=True, omit_defaults=True, tag="started"
     correlation_id: str = ""
     at_ms: int = 0
     parent: str = ""
+    tools: tuple[str, ...] | None = None
     risk: Risk = Risk.MEDIUM
     account: str = ""
 

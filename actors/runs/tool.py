@@ -21,6 +21,7 @@ from ...bus.errors import ConfigError
 from ..context import Context
 from ..errors import BadTask
 from ..models.port import JsonObject
+from ..thread import in_thread
 from .effect import TIMEOUTS, EffectClass, Risk
 from .signature import CONTEXT, Function, Signature
 
@@ -252,4 +253,4 @@ async def _run(function: Function, arguments: dict[str, Any], ctx: Context, time
     async with asyncio.timeout(timeout):
         if inspect.iscoroutinefunction(function):
             return await function(**named)
-        return await asyncio.to_thread(function, **named)
+        return await in_thread(function, **named)

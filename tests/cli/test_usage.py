@@ -134,7 +134,7 @@ def test_every_code_with_a_status_of_its_own_is_the_code_of_an_error() -> None:
     [
         (Status.SUCCESS, "", Exit.OK),
         (Status.PARTIAL, "run_budget", Exit.DENIED),
-        (Status.PARTIAL, "run_max_tokens", Exit.OK),
+        (Status.PARTIAL, "run_max_tokens", Exit.FAILED),
         (Status.FAILURE, "run_account", Exit.DENIED),
         (Status.FAILURE, "deadline_exceeded", Exit.TIMEOUT),
         (Status.FAILURE, "handler_failed", Exit.FAILED),
@@ -142,7 +142,7 @@ def test_every_code_with_a_status_of_its_own_is_the_code_of_an_error() -> None:
     ],
 )
 def test_how_a_task_ended_decides_too(status: Status, code: str, exit_code: Exit) -> None:
-    """What a run has is worth something, and a script must know that its budget is spent."""
+    """A part is not all, and a script must know that a budget is spent."""
     failure = Failure(code=code, message="no") if code else None
     assert result_status(Result(status=status, failure=failure)) is exit_code
 

@@ -1,14 +1,17 @@
 """The contract of the state store: named values, compare-and-set, and an end of life by the clock."""
 
 import asyncio
+from contextlib import suppress
 
 import nats
 import pytest
 
 from actorium.bus.errors import ConfigError
+from actorium.bus.nats import NatsBus
 from actorium.storage.errors import Conflict, StoreUnavailable
 from actorium.storage.nats import NatsState
 from actorium.storage.port import Entry, StateStore
+from servers import TestServer
 
 
 async def test_a_value_is_read_as_it_was_written(state: StateStore) -> None:
@@ -155,10 +158,11 @@ async def test_a_repeated_write_does_not_undo_a_later_one(js, nats_state) -> Non
 
 
 async def test_a_deleted_key_leaves_nothing_behind(js, nats_state, unique) -> None:
-    """Deleted and ended values do not fill the bucket."""
+    """In a bucket that is told to forget; another one keeps markers of what was removed."""
+    forgetful = NatsState(js, f"state-{unique}", forgetful=True)
     for i in range(5):
-        await nats_state.put(f"k{i}", b"1")
-        await nats_state.delete(f"k{i}")
+        await forgetful.put(f"k{i}", b"1")
+        await forgetful.delete(f"k{i}")
 
     info = await js.api(f"STREAM.INFO.KV_state-{unique}")
     assert info["state"]["messages"] == 0
@@ -178,7 +182,6 @@ async def test_the_bucket_is_an_ordinary_key_value_bucket(nats_url, nats_state, 
     assert await nats_state.get("theirs") is None
     assert await nats_state.keys() == ["mine"]
     assert await nats_state.put("theirs", b"4", revision=0) > theirs
-    await client.close()
 
 
 async def test_making_a_bucket_again_is_fine(js, nats_state, unique) -> None:
@@ -194,7 +197,6 @@ async def test_a_bucket_made_otherwise_is_refused(nats_url, js, unique) -> None:
     """A bucket that would lose what we need is refused by name, with the setting that differs."""
     client = await nats.connect(nats_url)
     await client.jetstream().create_key_value(bucket=f"theirs-{unique}", history=5)
-    await client.close()
 
     with pytest.raises(ConfigError, match="max_msgs_per_subject = 5, and 1 is asked for"):
         await NatsState(js, f"theirs-{unique}").ensure()
@@ -207,3 +209,25 @@ async def test_the_revision_differs_after_every_change_and_only_then(state: Stat
         seen.append(await state.revision())
         assert seen[-1] == await state.revision()
         assert seen[-1] != seen[-2], seen
+
+
+async def test_what_was_removed_stays_away_when_the_server_is_killed(nats_server: TestServer) -> None:
+    """Some servers find a value again in their files, where its removal left nothing behind it."""
+    bus = await NatsBus.connect(nats_server.url, name="removed")
+    state = NatsState(bus.js, "removed")
+    await state.ensure()
+    for key in ("gone", "kept"):
+        await state.put(key, b"1")
+    for n in range(20):
+        await state.put("noise", b"%d" % n)
+    await state.delete("gone")
+    await state.put("noise", b"last")
+    await asyncio.sleep(4.0)  # until the server has written its files; nothing tells when it has
+    nats_server.kill()
+    nats_server.start()
+    keys: list[str] = []
+    while not keys:
+        with suppress(StoreUnavailable):
+            keys = await state.keys()
+    assert keys == ["kept", "noise"]
+    await bus.close()

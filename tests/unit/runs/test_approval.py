@@ -1,5 +1,6 @@
 """A question is answered once, by an answer for its hash, in its time; and time does what it was told."""
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +17,7 @@ from actorium.actors.runs.approval import (
     digest,
     due,
     passed,
+    refusal,
 )
 from actorium.actors.runs.approvals import AnswerRefused, Approvals
 from actorium.storage.errors import NotFound
@@ -160,3 +162,17 @@ async def test_the_sweeper_does_not_overtake_an_answer(approvals):
     assert await approvals.let_pass(pending, Remind(1))
     assert not await approvals.let_pass(pending, Expire())
     assert (await approvals.show("q1")).reminded == 1
+
+
+def test_an_edit_that_does_not_fit_leaves_the_question_open():
+    schema = {"type": "object", "properties": {"amount": {"type": "integer"}}, "required": ["amount"]}
+    asked = Pending(question=question(schema=schema))
+    wrong = Decision(verdict=Verdict.EDIT, hash="h", arguments={"amount": "NaN"})
+    assert "amount" in refusal(asked, wrong, NOW)
+    assert not refusal(asked, msgspec.structs.replace(wrong, arguments={"amount": 5}), NOW)
+
+
+def test_a_question_belongs_to_the_tenant_of_its_run():
+    assert question(run="payer/t1").tenant == "default"
+    assert question(run="acme:payer/t1:2").tenant == "acme"
+    assert question(run="payer/t1:2").tenant == "default"

@@ -6,15 +6,18 @@ from typing import ClassVar
 import pytest
 
 from actorium import App, Client, Status, Task
-from actorium.actors.card import Cards
+from actorium.actors.card import Cards, run_ledger
 from actorium.actors.definition import Options
 from actorium.actors.models.port import ModelRequest, ModelResponse
 from actorium.actors.models.scripted import call, in_order, say
 from actorium.actors.runs.approval import Decision, Verdict
 from actorium.actors.runs.approvals import Approvals
+from actorium.actors.runs.budget import Budget
 from actorium.actors.runs.config import Agent
+from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.tool import tool
 from actorium.runtime.memory import MemoryWorld, in_memory
+from actorium.storage.record import decode_record
 from eventually import eventually
 
 
@@ -144,6 +147,36 @@ async def test_a_run_that_waits_for_a_person_goes_on_after_everything_was_stoppe
         handle = await client.tell("payer", "pay it", task_id="t1")
         assert (await handle.result(timeout=5)).data == "done"
     assert Bank.paid == [7]
+
+
+async def test_a_parent_that_is_taken_up_again_asks_for_its_delegate_and_gives_no_new_task():
+    world = MemoryWorld()
+    async with in_memory(APP, world) as client:
+        await client.tell("boss", "do both", task_id="b1")
+    for _ in range(3):
+        async with in_memory(APP, world) as client:
+
+            async def parked() -> bool:
+                return (await client.status("boss")).get("parked") == 1
+
+            await eventually(parked)
+    async with in_memory(APP, world) as client:
+        view = await client.runs.show("boss", "b1")
+        attempts = [record async for record in world.ledger.read(run_ledger(64, "default", "boss", "b1"))]
+        kinds = [decode_record(entry.value).kind for entry in attempts]
+        assert kinds.count("intended") == 2, kinds
+        assert view is not None
+        await answer(world, client, Verdict.ACCEPT)
+        handle = await client.tell("boss", "do both", task_id="b1")
+        assert (await handle.result(timeout=5)).data == "both are done"
+
+
+async def test_a_task_may_be_given_with_fewer_tools_than_its_agent_has():
+    async with in_memory(APP) as client:
+        nothing = Grant(budget=Budget(), tools=())
+        handle = await client.tell("payer", "pay it", grant=nothing)
+        assert (await handle.result(timeout=5)).data == "done"
+        assert Bank.paid == []
 
 
 async def test_a_run_goes_on_with_the_definition_it_began_with():

@@ -81,7 +81,7 @@ def test_tools_and_workflows_get_their_inputs(command: Command) -> None:
         "writer",
         "every hour",
         "--workflow",
-        "digest",
+        "writer",
         "--misfire",
         "all",
         "--limit",
@@ -89,7 +89,7 @@ def test_tools_and_workflows_get_their_inputs(command: Command) -> None:
         "--jitter",
         "60",
     )
-    assert start["what"] == {"type": "workflow", "workflow": "digest"}
+    assert start["what"] == {"type": "workflow", "workflow": "writer"}
     assert (start["misfire"], start["limit"], start["jitter"]) == ("all", 5, 60.0)
     bounded = command("add", "writer", "hourly", "x", "--starts", "2030-01-01 09:00", "--tz", "Europe/Zurich")
     assert bounded["starts"] == bounded["next_run"] == "2030-01-01T08:00:00Z"
