@@ -5,6 +5,7 @@ A test that asks for one of them is marked `server` by itself. A parametrised su
 """
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ import pytest
 
 from actorium.runtime.nats_fetch import ServerNotFound, resolve
 from servers import TestServer
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts behind itself ignores Ctrl-C,
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # and so would the programs that tests interrupt
 
 SERVER_FIXTURES = {"nats_binary", "nats_url", "nats_server", "nats_server_factory"}
 
