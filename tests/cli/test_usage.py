@@ -155,3 +155,12 @@ def test_a_command_that_waits_for_a_task_ends_as_the_task_did(capsys: pytest.Cap
         cli_task._tell(Answer(), result)
     assert ended.value.exit_code == 4
     assert capsys.readouterr() == ("half\n", "partial: the budget is spent\n")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "-1", "soon"])
+def test_a_duration_that_does_not_end_is_one_line(terminal: Terminal, seconds: str) -> None:
+    """Python takes some of these for numbers."""
+    done = terminal.run("ask", "counter", "x", "--timeout", seconds)
+    assert done.returncode == Exit.USAGE
+    assert len(done.stderr.splitlines()) == 1
+    assert "--timeout" in done.stderr
