@@ -48,6 +48,18 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return run_name(self.agent, self.task_id, self.tenant)
 
     @property
+    def giver(self) -> str:
+        """The run that gave the task, or its task where that was no run; empty: it came from outside."""
+        return run_name(self.wakes, self.parent, self.tenant) if self.wakes else self.parent
+
+    @property
+    def state(self) -> str:
+        """running, parked or cancelling."""
+        if self.calling_off is not None:
+            return "cancelling"
+        return "parked" if self.parked else "running"
+
+    @property
     def key(self) -> str:
         """Its key, behind the partition: `<tenant>.<agent>.<chain>`."""
         return f"{self.tenant}.{self.agent}.{chain(self.tenant, self.agent, self.task_id)}"

@@ -9,13 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TextIO
 
+from .canvas import BREATH, Canvas
 from .live_tree import head, last_lines, tree
 from .run_lines import line
 from .run_reader import Told
 from .run_view import RunView
-
-BREATH = 0.05  # seconds between two drawings because of words
-UP, CLEAR = "\x1b[{}A\r", "\x1b[J"
 
 
 class Screen(Protocol):
@@ -95,7 +93,7 @@ class TreeScreen:
         self._out = out
         self._clock = clock
         self._size = size
-        self._drawn = 0  # lines on the screen that the next drawing replaces
+        self._canvas = Canvas(out)
         self._at = 0.0
         self._asking = False
         self._lines: list[str] = []
@@ -111,13 +109,14 @@ class TreeScreen:
 
     def say(self, text: str) -> None:
         """Write it above the tree."""
-        self._put([text])
-        self._drawn = 0
-        self._put(self._lines)
+        self._canvas.draw([text])
+        self._canvas.keep()
+        self._canvas.draw(self._lines)
 
     def ask(self, text: str) -> None:
         """Write it below the tree, which stays as it is."""
-        self._asking, self._drawn = True, 0
+        self._asking = True
+        self._canvas.keep()
         self._out.write(text)
         self._out.flush()
 
@@ -129,19 +128,14 @@ class TreeScreen:
         """The whole tree, which stays."""
         columns, _ = self._size()
         if view.began_ms:
-            self._put(tree(view, width=columns))
-        self._drawn, self._lines = 0, []
+            self._canvas.draw(tree(view, width=columns))
+        self._canvas.keep()
+        self._lines = []
 
     def _draw(self, view: RunView, words: Mapping[str, str]) -> None:
         if self._asking:
             return
         columns, lines = self._size()
         self._lines = last_lines(tree(view, width=columns, words=words), lines - 1)
-        self._put(self._lines)
+        self._canvas.draw(self._lines)
         self._at = self._clock()
-
-    def _put(self, lines: Sequence[str]) -> None:
-        over = f"{UP.format(self._drawn)}{CLEAR}" if self._drawn else ""
-        self._out.write(over + "".join(f"{each}\n" for each in lines))
-        self._out.flush()
-        self._drawn = len(lines)

@@ -4,7 +4,6 @@ What is shown is read from the ledger; events only say when to look. So nothing 
 lost, and a run may be watched from its middle. Invariant: a watch ends with the last record of its run.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from types import TracebackType
@@ -14,7 +13,8 @@ from ..actors.card import run_name
 from ..bus import subjects
 from ..bus.codec import read_event
 from ..bus.errors import BadMessage
-from ..bus.port import Message, Subscription
+from ..bus.port import Message
+from .attention import Attention
 from .courier import DELTA
 from .namespace import Namespace
 from .run_reader import Told, TreeReader
@@ -47,23 +47,17 @@ class RunWatch:
     ) -> None:
         self.words: dict[str, str] = {}
         self._reader = TreeReader(names, agent, task_id, tenant=tenant)
-        self._bus = names.bus
-        self._tenant = tenant
         self._on_words = on_words
-        self._news = asyncio.Event()
-        self._open: dict[str, list[Subscription]] = {}
+        self._attention = Attention(names.bus, tenant, lambda: self._reader.known, self._said)
 
     async def __aenter__(self) -> Self:
-        await self._listen()
+        await self._attention.listen()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for subscriptions in self._open.values():
-            for subscription in subscriptions:
-                await subscription.close()
-        self._open.clear()
+        await self._attention.close()
 
     @property
     def view(self) -> RunView:
@@ -80,38 +74,20 @@ class RunWatch:
             Corrupt, BadTask, StoreUnavailable: As the reader.
         """
         while True:
-            self._news.clear()
+            self._attention.begin()
             found = await self._reader.read()
             for told in found:
                 self.words.pop(told.run, None)
             if found:
-                await self._listen()
+                await self._attention.listen()
                 yield found
             if self._reader.root.view.over or not follow:
                 return
-            with suppress(TimeoutError):  # not wait_for: on Python 3.11 it can swallow a cancellation
-                async with asyncio.timeout(LOOK_AGAIN):
-                    await self._news.wait()
+            await self._attention.wait(LOOK_AGAIN)
 
     def look(self) -> None:
         """Have the ledger read now."""
-        self._news.set()
-
-    async def _listen(self) -> None:
-        """Subscribe to the agents of all runs that are known."""
-        for agent in {name.partition("/")[0] for name in self._reader.known} - set(self._open):
-            events, stream = (subjects.public(self._tenant, agent, leaf) for leaf in ("events", "stream"))
-            self._open[agent] = [
-                await self._bus.subscribe(events, self._happened),
-                await self._bus.subscribe(stream, self._said),
-            ]
-            self._news.set()  # what happened before we listened
-
-    def _happened(self, message: Message) -> None:
-        with suppress(BadMessage):
-            event = read_event(message.payload)
-            if run_name(event.agent, event.task) in self._reader.known:
-                self._news.set()
+        self._attention.look()
 
     def _said(self, message: Message) -> None:
         with suppress(BadMessage):

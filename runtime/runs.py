@@ -15,13 +15,13 @@ from ..actors.runs.approvals import Approvals
 from ..actors.runs.book import RunBook
 from ..actors.runs.record import Ended
 from ..bus import subjects
-from ..bus.envelope import TASK_ID
 from ..bus.errors import ConfigError
 from ..bus.port import Past
 from ..storage.errors import Corrupt, NotFound
 from ..storage.port import Entry
 from ..storage.verifier import Verified, verify_stream
 from .namespace import Namespace
+from .results import newest_results, whose
 from .run_reader import TreeReader
 from .run_view import RunView
 
@@ -77,7 +77,9 @@ class Runs:
         """The runs that ended last, oldest first; results leave the outbox after a week."""
         subject = subjects.public(self._tenant, "*", "outbox")
         found: dict[str, Listed] = {}
-        for chunk in _chunks(list(reversed(await self._outbox(subject))), AT_ONCE):
+        for chunk in _chunks(
+            list(reversed(await newest_results(self._names.bus, subject, LOOK_BACK))), AT_ONCE
+        ):
             for one in await asyncio.gather(*map(self._ended, chunk)):
                 if one is not None:
                     found.setdefault(one.run, one)
@@ -119,19 +121,9 @@ class Runs:
     async def _cards(self) -> list[Card]:
         return [card for card in await Cards(self._names.live).all() if card.tenant == self._tenant]
 
-    async def _outbox(self, subject: str) -> list[Past]:
-        """The newest results, oldest first."""
-        bus = self._names.bus
-        newest = await bus.newest(subjects.OUTBOX, subject)
-        after, found = (max(0, newest.seq - LOOK_BACK) if newest else 0), list[Past]()
-        while more := await bus.history(subjects.OUTBOX, subject, after=after):
-            found += more
-            after = more[-1].seq
-        return found
-
     async def _ended(self, past: Past) -> Listed | None:
         """The run behind a result; None: an actor handled it, without a run."""
-        agent, task_id = _whose(past)
+        agent, task_id = whose(past)
         if not task_id or not await self._exists(agent, task_id):
             return None
         subject = run_ledger(self._names.partitions, self._tenant, agent, task_id)
@@ -148,9 +140,10 @@ class Runs:
         return told
 
     async def _find_ended(self, text: str) -> tuple[str, str]:
-        past = await self._outbox(subjects.public(self._tenant, "*", "outbox"))
-        told = {whose for whose in map(_whose, past) if _fits(text, *whose)}
-        there = {whose for whose in told if await self._exists(*whose)}
+        outbox = subjects.public(self._tenant, "*", "outbox")
+        past = await newest_results(self._names.bus, outbox, LOOK_BACK)
+        told = {one for one in map(whose, past) if _fits(text, *one)}
+        there = {one for one in told if await self._exists(*one)}
         if (found := _only(text, there)) is None:
             raise NotFound(f"there is no run {text!r}; actorium run ls --all shows those there are", run=text)
         return found
@@ -164,14 +157,13 @@ class Runs:
 
 
 def _listed(card: Card, asks: list[str]) -> Listed:
-    state = "parked" if card.parked else "running"
     return Listed(
         run=card.run,
         agent=card.agent,
         task_id=card.task_id,
-        state="cancelling" if card.calling_off is not None else state,
+        state=card.state,
         at_ms=card.at_ms,
-        parent=run_name(card.wakes, card.parent) if card.wakes else card.parent,
+        parent=card.giver,
         asks=tuple(asks),
     )
 
@@ -185,12 +177,6 @@ def _with_end(told: Listed, ended: Ended) -> Listed:
         tokens=metrics.tokens_used or 0,
         usd=metrics.usd,
     )
-
-
-def _whose(past: Past) -> tuple[str, str]:
-    """Agent and task of a result."""
-    named = subjects.parse_public(past.message.subject)
-    return (named[1] if named else ""), (past.message.headers or {}).get(TASK_ID, "")
 
 
 def _fits(text: str, agent: str, task_id: str) -> bool:

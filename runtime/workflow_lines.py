@@ -81,6 +81,13 @@ def _of_step(fact: WorkflowFact) -> str:
             return f"asks      {step}: {question.id}"
         case Decided(step=step, decision=decision):
             return f"decided   {step}: {decision.verdict} by {safe(decision.by or 'somebody')}"
+        case _:
+            return _at_rest(fact)
+
+
+def _at_rest(fact: WorkflowFact) -> str:
+    """What a step waits for, and what became of taking one back."""
+    match fact:
         case Slept(step=step, due_ms=due):
             return f"sleeps    {step} until {time.strftime('%H:%M:%S', time.localtime(due / 1000))}"
         case Listened(step=step, signal=signal):

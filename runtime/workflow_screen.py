@@ -9,12 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Protocol, TextIO
 
+from .canvas import BREATH, Canvas
 from .workflow_lines import line
 from .workflow_reader import Told
 from .workflow_tree import Shown, head, tree
-
-BREATH = 0.05  # seconds between two drawings
-UP, CLEAR = "\x1b[{}A\r", "\x1b[J"
 
 
 class WorkflowScreen(Protocol):
@@ -66,10 +64,9 @@ class TreeScreen:
         clock: Callable[[], float] = time.monotonic,
         size: Callable[[], tuple[int, int]] = shutil.get_terminal_size,
     ) -> None:
-        self._out = out
+        self._canvas = Canvas(out)
         self._clock = clock
         self._size = size
-        self._drawn = 0  # lines on the screen that the next drawing replaces
         self._at = float("-inf")
 
     def show(self, told: Sequence[Told], shown: Callable[[], Shown]) -> None:  # noqa: ARG002  # the port's
@@ -78,16 +75,10 @@ class TreeScreen:
             return
         self._at = self._clock()
         columns, lines = self._size()
-        self._draw(tree(shown(), width=columns, height=lines - 1))
+        self._canvas.draw(tree(shown(), width=columns, height=lines - 1))
 
     def end(self, shown: Shown) -> None:
         """The whole tree, which stays."""
         columns, _ = self._size()
-        self._draw(tree(shown, width=columns))
-        self._drawn = 0
-
-    def _draw(self, lines: Sequence[str]) -> None:
-        over = f"{UP.format(self._drawn)}{CLEAR}" if self._drawn else ""
-        self._out.write(over + "".join(f"{each}\n" for each in lines))
-        self._out.flush()
-        self._drawn = len(lines)
+        self._canvas.draw(tree(shown, width=columns))
+        self._canvas.keep()

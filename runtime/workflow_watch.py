@@ -4,19 +4,14 @@ What is shown is read from the ledger; events only say when to look. So nothing 
 lost, and a run may be watched from its middle. Invariant: a watch ends with the last page of its run.
 """
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
-from ..actors.card import run_name
 from ..actors.workflows.timeline import show
 from ..bus import subjects
-from ..bus.codec import read_event
-from ..bus.errors import BadMessage
-from ..bus.port import Message, Subscription
+from .attention import Attention
 from .namespace import Namespace
 from .workflow_reader import Told, WorkflowReader
 from .workflow_tree import Shown
@@ -44,22 +39,17 @@ class WorkflowWatch:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._reader = WorkflowReader(names, workflow, task_id, tenant=tenant)
-        self._bus = names.bus
-        self._tenant = tenant
         self._wall = wall
-        self._news = asyncio.Event()
-        self._open: dict[str, Subscription] = {}
+        self._attention = Attention(names.bus, tenant, lambda: self._reader.known)
 
     async def __aenter__(self) -> Self:
-        await self._listen()
+        await self._attention.listen()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for subscription in self._open.values():
-            await subscription.close()
-        self._open.clear()
+        await self._attention.close()
 
     @property
     def begun(self) -> bool:
@@ -78,33 +68,18 @@ class WorkflowWatch:
             Corrupt, StoreUnavailable: As the reader.
         """
         while True:
-            self._news.clear()
+            self._attention.begin()
             found = await self._reader.read()
             if found:
-                await self._listen()
+                await self._attention.listen()
             yield found
             if self._reader.over:
                 return
-            with suppress(TimeoutError):  # not wait_for: on Python 3.11 it can swallow a cancellation
-                async with asyncio.timeout(LOOK_AGAIN):
-                    await self._news.wait()
+            await self._attention.wait(LOOK_AGAIN)
 
     def look(self) -> None:
         """Have the ledger read now."""
-        self._news.set()
-
-    async def _listen(self) -> None:
-        """Subscribe to the workflows of all runs that are known."""
-        for workflow in {name.partition("/")[0] for name in self._reader.known} - set(self._open):
-            events = subjects.public(self._tenant, workflow, "events")
-            self._open[workflow] = await self._bus.subscribe(events, self._happened)
-            self._news.set()  # what happened before we listened
-
-    def _happened(self, message: Message) -> None:
-        with suppress(BadMessage):
-            event = read_event(message.payload)
-            if run_name(event.agent, event.task) in self._reader.known:
-                self._news.set()
+        self._attention.look()
 
 
 def _shown(reader: WorkflowReader, now_ms: int) -> Shown:

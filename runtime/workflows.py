@@ -25,7 +25,6 @@ from ..actors.workflows.runner import FORK, RETRY, deployed, workflow_of
 from ..actors.workflows.state import WorkflowState
 from ..actors.workflows.timeline import show
 from ..bus import subjects
-from ..bus.envelope import TASK_ID
 from ..bus.errors import ConfigError
 from ..bus.port import Past
 from ..bus.task import Task
@@ -33,6 +32,7 @@ from ..bus.value import Json, JsonObject
 from ..storage.errors import NotFound
 from .courier import BusCourier
 from .namespace import Namespace
+from .results import newest_results, whose
 from .workflow_parts import is_workflow, problems_of, workflows_in
 
 A = TypeVar("A")
@@ -143,8 +143,8 @@ class Workflows:
     async def ended(self, limit: int = 100) -> list[ListedRun]:
         """The runs that ended last, oldest first; results leave the outbox after a week."""
         flows = [one.name for one in await self._definitions() if is_workflow(one)]
-        results = [past for found in await _side_by_side(self._outbox, flows) for past in found]
-        newest = {_whose(past): past for past in sorted(results, key=lambda past: past.at)}
+        results = [past for found in await _side_by_side(self._results, flows) for past in found]
+        newest = {whose(past): past for past in sorted(results, key=lambda past: past.at)}
         found = await _side_by_side(self._ended, list(newest.values())[-limit:])
         return [one for one in found if one is not None]
 
@@ -209,19 +209,13 @@ class Workflows:
     async def _definitions(self) -> list[Definition]:
         return await self._names.registry.all(self._tenant)
 
-    async def _outbox(self, workflow: str) -> list[Past]:
-        """The newest results of a workflow, oldest first."""
-        bus, subject = self._names.bus, subjects.public(self._tenant, workflow, "outbox")
-        newest = await bus.newest(subjects.OUTBOX, subject)
-        after, found = (max(0, newest.seq - LOOK_BACK) if newest else 0), list[Past]()
-        while more := await bus.history(subjects.OUTBOX, subject, after=after):
-            found += more
-            after = more[-1].seq
-        return found
+    async def _results(self, workflow: str) -> list[Past]:
+        outbox = subjects.public(self._tenant, workflow, "outbox")
+        return await newest_results(self._names.bus, outbox, LOOK_BACK)
 
     async def _ended(self, past: Past) -> ListedRun | None:
         """The run behind a result; None: it was refused before it began."""
-        workflow, task_id = _whose(past)
+        workflow, task_id = whose(past)
         names = self._names
         ended = await find_ended(names.ledger, names.blobs, self._chain(workflow, task_id))
         if ended is None:
@@ -249,21 +243,14 @@ def fork_task(run_id: str, page: int | None, *, latest: bool = False) -> Task:
 
 
 def _listed(card: Card) -> ListedRun:
-    state = "parked" if card.parked else "running"
     return ListedRun(
         run=card.run,
         workflow=card.agent,
         task_id=card.task_id,
-        state="cancelling" if card.calling_off is not None else state,
+        state=card.state,
         at_ms=card.at_ms,
-        parent=run_name(card.wakes, card.parent) if card.wakes else card.parent,
+        parent=card.giver,
     )
-
-
-def _whose(past: Past) -> tuple[str, str]:
-    """Workflow and task of a result."""
-    named = subjects.parse_public(past.message.subject)
-    return (named[1] if named else ""), (past.message.headers or {}).get(TASK_ID, "")
 
 
 async def _side_by_side(work: Callable[[A], Awaitable[B]], over: Sequence[A]) -> list[B]:

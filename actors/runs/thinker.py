@@ -14,7 +14,6 @@ from ...bus.envelope import Envelope
 from ...bus.errors import ActoriumError, ConfigError
 from ...bus.task import Result, Task
 from ...bus.value import JsonObject
-from ..card import run_name
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..context import Context, child_id
 from ..definition import Definition
@@ -79,7 +78,7 @@ class Thinker(Carrier):
                 self._config,
                 grant=grant,
                 before=before,
-                parent=run_name(card.wakes, card.parent, card.tenant) if card.wakes else card.parent,
+                parent=card.giver,
                 at_ms=card.at_ms,
                 seconds=None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock()),
             )
