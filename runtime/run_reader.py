@@ -8,17 +8,15 @@ import msgspec
 
 from ..actors.card import run_ledger, run_name
 from ..actors.errors import BadTask
+from ..actors.runs.reading import EPOCH, read_facts
 from ..actors.runs.record import Intended, RunRecord
 from ..bus.errors import ConfigError
 from ..bus.subjects import DEFAULT_TENANT, token
 from ..storage.errors import Corrupt
-from ..storage.record import decode_record
+from ..storage.record import Record, decode_record
 from .namespace import Namespace
 from .run_fold import delegate_run, fold
 from .run_view import RunView
-
-EPOCH = "epoch"  # a record of the chain alone: a new owner took the run over
-_records: msgspec.json.Decoder[RunRecord] = msgspec.json.Decoder(RunRecord)
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -75,24 +73,19 @@ class RunReader:
             return found
         async for entry in self._names.ledger.read(self._subject, after=self._after):
             sealed = decode_record(entry.value)
-            record = None if sealed.kind == EPOCH else await self._decode(sealed.body)
-            if record is not None:
-                self.view = fold(self.view, record)
+            facts = (None,) if sealed.kind == EPOCH else await self._facts(sealed)
+            for fact in facts:
+                if fact is not None:
+                    self.view = fold(self.view, fact)
+                found.append(Told(self.view.run, self._depth, sealed.at_ms, fact))
             self._after, self.begun = entry.revision, True
-            found.append(Told(self.view.run, self._depth, sealed.at_ms, record))
         return found
 
-    async def _decode(self, body: object) -> RunRecord:
-        packed = msgspec.json.encode(body)
-        if isinstance(body, dict) and set(body) == {"blob"}:
-            packed = await self._names.blobs.get(body["blob"])
+    async def _facts(self, sealed: Record) -> tuple[RunRecord, ...]:
         try:
-            return _records.decode(packed)
-        except msgspec.ValidationError as error:
-            kind = body.get("type", "") if isinstance(body, dict) else ""
-            told = (
-                f"{self.view.run} is no run of a thinking agent: its record {kind!r} does not read: {error}"
-            )
+            return await read_facts(sealed.body, self._names.blobs)
+        except Corrupt as error:
+            told = f"{self.view.run} is no run of a thinking agent ({sealed.kind!r}): {error.message}"
             raise (BadTask if not self.begun else Corrupt)(told, run=self.view.run) from error
 
 

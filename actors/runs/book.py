@@ -1,7 +1,9 @@
 """RunBook: the ledger of one run, and the state that follows from it.
 
-Not responsible for deciding: see `plan.py`. Invariant: the state changes only after its record stands, and
-one record is written at a time, however many calls of a run are under way.
+Not responsible for deciding: see `plan.py`. Invariant: what a fact says takes effect only after it stands.
+The state is ahead of the records only while one is written, one at a time however many calls are under way;
+facts that come meanwhile stand together in the next one. After a write that failed the book is of no use, and
+is opened again.
 """
 
 import asyncio
@@ -13,19 +15,18 @@ import msgspec
 
 from ...bus.claim import LIMIT
 from ...storage.chain import Chain
-from ...storage.errors import Corrupt, Fenced
+from ...storage.errors import Fenced, StorageError, StoreUnavailable
 from ...storage.port import Blobs, Ledger
 from ...storage.record import decode_record
+from .reading import EPOCH, packed, read_facts
 from .record import Ended, RunRecord, Started
 from .state import RunState, fold
 
-EPOCH = "epoch"  # a record of the chain alone: a new owner
 R = TypeVar("R", bound=RunRecord)
-_records: msgspec.json.Decoder[RunRecord] = msgspec.json.Decoder(RunRecord)
 
 
 class RunBook:
-    """The records of one run, written by its owner. Open it with `open`.
+    """The records of one run, written by its owner. Open it with `open`, or begin it with `fresh`.
 
     Attributes:
         state: Where the run stands.
@@ -37,7 +38,22 @@ class RunBook:
         self._blobs = blobs
         self._clock = clock
         self._told = clock()
+        self._noted: list[RunRecord] = []
         self._writing = asyncio.Lock()
+        self._failed: StorageError | None = None
+
+    @classmethod
+    def fresh(
+        cls,
+        ledger: Ledger,
+        blobs: Blobs,
+        subject: str,
+        epoch: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> "RunBook":
+        """A run that is presumed not to have begun: nothing is read. Where it has, `begin` raises Fenced."""
+        return cls(Chain(ledger, subject, epoch, None), blobs, clock)
 
     @classmethod
     async def open(
@@ -70,8 +86,7 @@ class RunBook:
         entry = await ledger.last(subject)
         if entry is None or decode_record(entry.value).kind != "ended":
             return None
-        book = cls(Chain(ledger, subject, 0, entry), blobs, time.monotonic)
-        found = await book._read(decode_record(entry.value).body)
+        *_, found = await read_facts(decode_record(entry.value).body, blobs)
         return found if isinstance(found, Ended) else None
 
     @property
@@ -89,7 +104,7 @@ class RunBook:
             await self.write(started)
 
     async def write(self, record: RunRecord) -> None:
-        """Append a record; when this returns it stands and the state knows it.
+        """Append a fact, with those that were noted; when this returns it stands.
 
         Cancellation: it may stand; open the book again.
 
@@ -100,29 +115,49 @@ class RunBook:
         await self.decide(lambda _: record)
 
     async def decide(self, choose: Callable[[RunState], R]) -> R:
-        """Append the record that is chosen for the state as it stands, with nothing written in between.
+        """Append the fact that is chosen for the state as it is, with nothing noted in between.
 
         Raises as `write`.
         """
+        record = choose(self.state)
+        self.note(record)
+        await self.flush()
+        return record
+
+    def note(self, record: RunRecord) -> None:
+        """Take a fact in; it stands, and may take effect, when the next `write` or `flush` has returned."""
+        now = self._clock()
+        record = msgspec.structs.replace(record, seconds=max(0.0, now - self._told))
+        self._told = now
+        self.state = fold(self.state, record)
+        self._noted.append(record)
+
+    async def flush(self) -> None:
+        """Have all that was noted stand. Raises as `write`."""
         async with self._writing:
-            now = self._clock()
-            record = msgspec.structs.replace(choose(self.state), seconds=max(0.0, now - self._told))
-            body = msgspec.to_builtins(record)
-            packed = msgspec.json.encode(body)
-            kind: str = body["type"]
-            if len(packed) > LIMIT:
-                body = {"blob": await self._blobs.put(packed)}
-            await self._chain.append(kind, body)
-            self._told = now
-            self.state = fold(self.state, record)
-            return record
+            if self._failed is not None:
+                raise self._failed
+            if self._noted:
+                facts, self._noted = self._noted, []
+                await self._append(facts)
+
+    async def _append(self, facts: list[RunRecord]) -> None:
+        """Write facts as one record, by the kind of the last one."""
+        told = f"{self._chain.subject} was not written to its end: open the book again"
+        self._failed = StoreUnavailable(told, chain=self._chain.subject)
+        kind, body = facts[-1].__struct_config__.tag, packed(facts)
+        large = len(body) > LIMIT
+        await self._chain.append(
+            str(kind), {"blob": await self._blobs.put(body)} if large else msgspec.Raw(body)
+        )
+        self._failed = None
 
     async def _taken_over(self) -> bool:
         """Read every record, and fence earlier owners. False: one of them wrote meanwhile; open it again."""
         async for entry in self._chain.records():
             record = decode_record(entry.value)
-            if record.kind != EPOCH:
-                self.state = fold(self.state, await self._read(record.body))
+            for fact in () if record.kind == EPOCH else await read_facts(record.body, self._blobs):
+                self.state = fold(self.state, fact)
         last = self._chain.last
         if last is None or last.epoch == self._chain.epoch or self.state.ended is not None:
             return True  # nothing follows the end
@@ -131,14 +166,3 @@ class RunBook:
         except Fenced:
             return False
         return True
-
-    async def _read(self, body: object) -> RunRecord:
-        if isinstance(body, dict) and set(body) == {"blob"}:
-            return self._decode(await self._blobs.get(body["blob"]))
-        return self._decode(msgspec.json.encode(body))
-
-    def _decode(self, packed: bytes) -> RunRecord:
-        try:
-            return _records.decode(packed)
-        except msgspec.ValidationError as error:
-            raise Corrupt(f"{self._chain.subject} holds what is no record of a run: {error}") from error

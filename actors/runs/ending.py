@@ -57,8 +57,10 @@ class Ending(msgspec.Struct, frozen=True):
 
     async def settle_owed(self) -> None:
         """Tell the shared account what it may not know yet. Idempotent."""
-        for bill in self.book.state.owed:
-            await self.purse.settle(bill)
+        if self.purse.shared and self.book.state.owed:
+            await self.book.flush()
+            for bill in self.book.state.owed:
+                await self.purse.settle(bill)
 
     async def wrap_up(self) -> None:
         """Leave nothing reserved, and nobody asked, of a run that is over. Idempotent."""

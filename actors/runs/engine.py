@@ -110,6 +110,7 @@ class Engine:
         await self.ending.settle_owed()
         while self._book.state.ended is None:
             if self._leaving:
+                await self._book.flush()
                 return None
             await self._collect_answers()
             elapsed, resting = self._book.elapsed, self._caller.resting
@@ -119,6 +120,7 @@ class Engine:
                 case plan.Work(calls):
                     await self._work(calls)
                 case plan.Wait():
+                    await self._book.flush()
                     await self._ctx.emit("paused")
                     return None
                 case plan.Finish() as finish:
@@ -155,7 +157,7 @@ class Engine:
             raise errors.exceptions[0] from None
 
     async def _ask_model(self) -> None:
-        """Reserve, write the request, ask, write the answer."""
+        """Reserve, write the request, ask, take in the answer."""
         afforded = await self._afford()
         if isinstance(afforded, plan.Finish):
             await self.ending.finish(afforded)
@@ -166,7 +168,7 @@ class Engine:
         await self._book.write(requested)
         await self._ctx.emit("step", step=step, model=name)
         outcome = await self._complete(request, step, ahead)
-        await self._book.write(outcome)
+        self._book.note(outcome)  # it stands together with what follows from it
         await self.ending.settle_owed()
         await self._ctx.emit("answered", step=step, tokens=outcome.cost.tokens, usd=outcome.cost.usd)
 

@@ -57,6 +57,11 @@ class Purse:
         self._accounts = accounts if account else None
         self._account = account
 
+    @property
+    def shared(self) -> bool:
+        """Whether the run pays from a shared account."""
+        return self._accounts is not None
+
     def worst(self, models: Sequence[str], request: ModelRequest) -> Charge:
         """What a call costs at most, whichever of the models answers."""
         tokens = tokens_of_request(request) + request.max_tokens

@@ -14,6 +14,7 @@ from ...bus.envelope import Envelope
 from ...bus.errors import ActoriumError, ConfigError
 from ...bus.task import Result, Task
 from ...bus.value import JsonObject
+from ...storage.errors import Fenced
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..context import Context, child_id
 from ..definition import Definition
@@ -65,24 +66,28 @@ class Thinker(Carrier):
     async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
         """Write down what the run is to do, and what it may spend."""
         grant, _ = read_grant(envelope.grant), ordered(task)
-        book, before = await asyncio.gather(self._open(order), self._objectives.before(order.card, task))
+        before = await self._objectives.before(order.card, task)
+        await self._pins.pin(self._config)
+        card, ports = order.card, self.ports
+        started = beginning(
+            card.agent,
+            card.task_id,
+            task,
+            self._config,
+            grant=grant,
+            before=before,
+            parent=card.giver,
+            at_ms=card.at_ms,
+            seconds=None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock()),
+        )
+        book = RunBook.fresh(ports.ledger, ports.blobs, order.subject, order.epoch, clock=self._clock)
+        try:
+            await book.begin(started)
+        except Fenced:  # it has begun, or we are not its owner any more
+            book = await self._open(order)
+            await book.begin(started)
         if book.state.ended is not None:
             return book.state.ended.result
-        if book.state.started is None:
-            await self._pins.pin(self._config)
-            card = order.card
-            started = beginning(
-                card.agent,
-                card.task_id,
-                task,
-                self._config,
-                grant=grant,
-                before=before,
-                parent=card.giver,
-                at_ms=card.at_ms,
-                seconds=None if envelope.deadline is None else max(0.0, envelope.deadline - self._clock()),
-            )
-            await book.begin(started)
         self._books[order.run] = book
         return None
 

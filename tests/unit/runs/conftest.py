@@ -20,6 +20,7 @@ from actorium.actors.runs.config import AgentConfig
 from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.engine import Engine
 from actorium.actors.runs.plan import beginning
+from actorium.actors.runs.reading import EPOCH
 from actorium.actors.runs.record import Ended
 from actorium.actors.runs.tool import Tool
 from actorium.bus.envelope import Envelope
@@ -134,7 +135,17 @@ class Stage:
         )
 
     async def kinds(self, subject: str = SUBJECT) -> list[str]:
-        return [decode_record(entry.value).kind async for entry in self.ledger.read(subject)]
+        """What stands, fact by fact, with the epochs of later owners."""
+        return [kind for record in await self.records(subject) for kind in record]
+
+    async def records(self, subject: str = SUBJECT) -> list[list[str]]:
+        """What stands, record by record."""
+        return [
+            [fact["type"] for fact in (record.body or {}).get("facts", [record.body])]
+            if record.kind != EPOCH
+            else [EPOCH]
+            for record in [decode_record(entry.value) async for entry in self.ledger.read(subject)]
+        ]
 
 
 @pytest.fixture

@@ -8,11 +8,27 @@ from actorium.actors.models.errors import AuthFailed, ContextOverflow, ModelOver
 from actorium.actors.models.port import ModelResponse, StopReason, Text, ToolCall, ToolResult
 from actorium.actors.models.scripted import call, in_order, say
 from actorium.actors.runs.book import RunBook
+from actorium.actors.runs.config import AgentConfig
 from actorium.actors.runs.conversation import CUT
+from actorium.actors.runs.plan import beginning
+from actorium.actors.runs.record import Objected
 from actorium.actors.runs.tool import tool
 from actorium.bus.errors import ConfigError
 from actorium.bus.task import Status, Task
+from actorium.storage.errors import Fenced, StorageError
+from actorium.storage.memory import MemoryLedger
 from actorium.storage.verifier import verify
+
+SUBJECT = "led.7.default.run-1"
+STARTED = beginning("it", "t-1", Task(spec="do it"), AgentConfig(model="scripted:script"))
+
+
+class SlowLedger(MemoryLedger):
+    """Takes a moment for every record, as a server does."""
+
+    async def append(self, subject: str, record: bytes, *, after: int) -> int:
+        await asyncio.sleep(0.001)
+        return await super().append(subject, record, after=after)
 
 
 @tool(effect="pure")
@@ -51,8 +67,48 @@ async def test_a_run_thinks_acts_observes_and_ends(stage):
 
 async def test_its_records_are_a_chain_that_verifies(stage):
     await stage.carry(in_order(call(("add", {"a": 1, "b": 2})), say("3")), add)
-    records = [entry.value async for entry in stage.ledger.read("led.7.default.run-1")]
-    assert verify(records, "led.7.default.run-1").count == 8
+    records = [entry.value async for entry in stage.ledger.read(SUBJECT)]
+    assert verify(records, SUBJECT).count == 6
+
+
+async def test_facts_of_which_none_takes_effect_in_between_stand_in_one_record(stage):
+    await stage.carry(in_order(call(("add", {"a": 1, "b": 2})), say("3")), add)
+    assert await stage.records() == [
+        ["started"],
+        ["requested"],
+        ["answered", "intended"],
+        ["done"],
+        ["requested"],
+        ["answered", "ended"],
+    ]
+
+
+async def test_calls_that_begin_side_by_side_stand_in_few_records(stage):
+    stage.ledger = SlowLedger()
+    wanted = [("add", {"a": n, "b": n}) for n in range(20)]
+    await stage.carry(in_order(call(*wanted), say("done")), add)
+    begun = [record for record in await stage.records() if "intended" in record]
+    assert sum(record.count("intended") for record in begun) == 20
+    assert len(begun) == 2
+
+
+async def test_after_a_write_that_failed_the_book_is_of_no_use(stage):
+    ledger = stage.ledger
+    book = RunBook.fresh(ledger, stage.blobs, SUBJECT, 1)
+    await book.begin(STARTED)
+    other = await RunBook.open(ledger, stage.blobs, SUBJECT, 2)
+    book.note(Objected(text="a"))
+    with pytest.raises(Fenced):
+        await book.write(Objected(text="b"))
+    with pytest.raises(StorageError):
+        await book.flush()
+    assert other.state.objected == 0
+
+
+async def test_a_run_that_began_elsewhere_is_not_begun_a_second_time(stage):
+    await RunBook.fresh(stage.ledger, stage.blobs, SUBJECT, 1).begin(STARTED)
+    with pytest.raises(Fenced):
+        await RunBook.fresh(stage.ledger, stage.blobs, SUBJECT, 1).begin(STARTED)
 
 
 async def test_a_run_that_ended_is_not_carried_again(stage):
