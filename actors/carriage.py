@@ -160,6 +160,8 @@ class Carriage:
         except ActoriumError as error:
             self._give_up(error)
         finally:
+            if carried.admission is not None:  # not over only where the work was cut short
+                carried.admission.cancel()
             del self._carried[carried.card.run]
             self.last_activity = self._clock()
             if not self._carried and self.status is AgentStatus.BUSY:
@@ -183,6 +185,7 @@ class Carriage:
         elif isinstance(outcome, Parked):
             await self._park(carried, outcome)
         else:
+            await self._carrying.admitted(carried)
             self._ready.append(carried)
 
     async def _repeat(self, carried: Carried, letter: Letter) -> None:

@@ -1,8 +1,9 @@
 """Carrying: what is done with one run on its owner: accept its task, carry it, call it off, tell its end.
 
 Not responsible for which runs have their turn: see `carriage.py`. Invariant: a task is acknowledged only
-after its card and the run's first record stand, and a card goes only after the result was told; in between
-the run is found again by whoever owns the agent.
+after the run's first record and then its card stand, and a card goes only after the result was told; in
+between the run is found again by whoever owns the agent. The run goes on meanwhile: until it is acknowledged
+its task is delivered again, and finds what stands.
 """
 
 import asyncio
@@ -35,6 +36,8 @@ class Carried(msgspec.Struct, eq=False):
 
     Attributes:
         letter: The task it began with, until it is acknowledged.
+        admission: The writing of its card and the acknowledgement, which go on beside the run.
+        refused: What kept it from that.
         reply: Who waits for the result in this very process.
         cuttable: It is being carried, so a cancellation loses nothing.
         woken: There was news while it was carried: it looks again before it parks.
@@ -50,6 +53,8 @@ class Carried(msgspec.Struct, eq=False):
     woken: bool = False
     over: bool = False
     receipt: Receipt | None = None
+    admission: asyncio.Task[None] | None = None
+    refused: ActoriumError | None = None
 
 
 class Carrying:
@@ -96,24 +101,32 @@ class Carrying:
     async def accept(self, carried: Carried, letter: Letter) -> bool:
         """Make a run of a task, and acknowledge it. False: there is nothing to carry, and it was told."""
         await self._post.wait_owned()
+        begin = self._carrier.begin
         try:
             task = await self._read(letter)
             if refused := self.refusal(letter):
                 await self._settle(letter, refused)
                 return False
-            ended = await self._insist(carried, lambda: self._write_down(carried, task, letter))
+            order = self.order(carried.card)
+            ended = await self._insist(carried, lambda: begin(order, task, letter.envelope))
         except (BadMessage, BadTask) as error:
             await self._bury(carried, letter, error)
             return False
         if ended is not None:
             await self._settle(letter, ended, again=True)
             return False
-        await self._acknowledge(letter)
-        carried.letter = None
-        await self._post.event("started", letter.task_id)
         if letter.cancelled and carried.card.calling_off is None:
             carried.card = msgspec.structs.replace(carried.card, calling_off="cancelled before it ran")
+        await self._post.event("started", letter.task_id)
+        carried.admission = self._post.spawn(self._admit(carried, letter))
         return True
+
+    async def admitted(self, carried: Carried) -> None:
+        """Return when its card stands and its task is acknowledged. Raises what kept it from that."""
+        if carried.admission is not None:
+            await asyncio.wait([carried.admission])
+        if carried.refused is not None:
+            raise carried.refused
 
     async def repeat(self, carried: Carried, letter: Letter) -> None:
         """The task of a run that is live was sent again: its result goes to whoever sent it last.
@@ -147,15 +160,18 @@ class Carrying:
 
     async def deliver(self, carried: Carried, result: Result) -> None:
         """Tell the result to everybody who waits for it, and only then forget the run."""
+        await self.admitted(carried)
         card = carried.card
         self.tally.count(result)
         kind = "failed" if result.status is Status.FAILURE else "completed"
         ms = result.metrics.execution_time_ms
         await self._post.event(kind, card.task_id, status=result.status, ms=ms)
-        await self._insist(carried, lambda: self._post.publish(card, result))
+        await asyncio.gather(
+            self._insist(carried, lambda: self._post.publish(card, result)),
+            self._insist(carried, lambda: self._carrier.told(self.order(card))),
+        )
         if carried.reply is not None and self._post.owned():
             await carried.reply(result)
-        await self._insist(carried, lambda: self._carrier.told(self.order(card)))
         if card.wakes and card.told:
             await self._insist(carried, lambda: self._post.wake(card.wakes, card.parent))
         carried.over = True
@@ -163,6 +179,7 @@ class Carrying:
 
     async def keep_parked(self, carried: Carried, parked: Parked) -> None:
         """Write down that nobody carries it, and tell whoever gave it, so that he may rest too."""
+        await self.admitted(carried)
         card = carried.card
         told = bool(card.wakes and card.reply_to)
         carried.card = msgspec.structs.replace(card, parked=True, told=told, wake_at=parked.wake_at)
@@ -177,6 +194,7 @@ class Carrying:
 
     async def keep_cancelled(self, carried: Carried, reason: str) -> None:
         """Write down that a run shall be cancelled: from now on every owner goes on with that."""
+        await self.admitted(carried)
         carried.card = msgspec.structs.replace(carried.card, calling_off=reason or "cancelled")
         await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
         if carried.over:  # it ended meanwhile, and ours may have been written behind its removal
@@ -200,12 +218,17 @@ class Carrying:
             letter.task = read_task((await self._post.fetch(letter)).payload)
         return letter.task
 
-    async def _write_down(self, carried: Carried, task: Task, letter: Letter) -> Result | None:
-        """The first record, then the card: a card without a run would look like a task taken care of."""
-        ended = await self._carrier.begin(self.order(carried.card), task, letter.envelope)
-        if ended is None:
-            await self._cards.put(self._post.part, carried.card)
-        return ended
+    async def _admit(self, carried: Carried, letter: Letter) -> None:
+        """The card, now that the first record stands, then the acknowledgement.
+
+        A card without a run would look like a task taken care of.
+        """
+        try:
+            await self._insist(carried, lambda: self._cards.put(self._post.part, carried.card))
+            await self._acknowledge(letter)
+            carried.letter = None
+        except ActoriumError as error:
+            carried.refused = error
 
     async def _carry(self, carried: Carried) -> Result | Parked | None:
         """Carry it, again after errors; None: it was cut short, and the loop above knows why."""

@@ -92,6 +92,9 @@ class Courier(Protocol):
     async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Store a task for an agent and wait for its result, over the death of any process."""
 
+    async def nearby(self, agent: str, task: Task, envelope: Envelope) -> Result | None:
+        """Have a task done by an actor in this very process, without storing it; None: there is none."""
+
     async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
         """Cancel a task and what it delegated; false where its agent does not have it."""
 

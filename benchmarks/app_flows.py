@@ -39,7 +39,7 @@ def line(lane: int) -> Workflow:
     draft, before = workflow(f"line-{lane}"), list[StepRef]()
     for number in range(STEPS):
         agent = f"work-{(lane + number) % WIDTH}"
-        before = [draft.step(f"s{number}", agent=agent, spec=number, depends_on=before)]
+        before = [draft.step(f"s{number}", agent=agent, spec=number, depends_on=before, effect="pure")]
     return draft.build()
 
 

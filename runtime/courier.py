@@ -22,7 +22,7 @@ from ..actors.errors import ActorStopped, BadTask, Paused, UnknownAgent, Unknown
 from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.claim import check_in, check_out
-from ..bus.codec import encode, read_result
+from ..bus.codec import encode, read_result, read_task
 from ..bus.envelope import BLOB, OP, STATE, TASK_ID, Envelope
 from ..bus.errors import BusLost, DeadlineExceeded, Failure, MailboxFull, NoOwner, from_failure
 from ..bus.port import Bus, Message, Subscription
@@ -54,6 +54,9 @@ class LocalHost(Protocol):
 
     def ask(self, key: tuple[str, str], task: Task, envelope: Envelope) -> "asyncio.Future[Result]":
         """The result of an ask, without a server in between."""
+
+    def is_near(self, key: tuple[str, str]) -> bool:
+        """Whether an ask would be handled here and now, by an actor that is alive and carries no runs."""
 
 
 Local = Callable[[int], LocalHost | None]
@@ -181,6 +184,30 @@ class BusCourier:
             self._delegating[parent] -= 1
             if not self._delegating[parent]:
                 del self._delegating[parent]
+
+    async def nearby(self, agent: str, task: Task, envelope: Envelope) -> Result | None:
+        """Have a task done by an actor that lives in this very process, without storing it.
+
+        Delivery: at most once. None: it is elsewhere, or moved in the middle; whether it ran is unknown.
+
+        Raises:
+            DeadlineExceeded: It did not end in time.
+        """
+        part = self._part(agent)
+        host = self._local(part) if self._local is not None else None
+        if host is None or self._local is None or not host.is_near((self._tenant, agent)):
+            return None
+        answer = host.ask((self._tenant, agent), read_task(encode(task)), envelope)
+        while not answer.done():
+            left = LOOK_AGAIN if envelope.deadline is None else envelope.deadline - self._clock()
+            if left <= 0:
+                late = f"agent {agent!r} did not finish in time"
+                raise DeadlineExceeded(late, agent=agent)
+            await asyncio.wait([answer], timeout=min(LOOK_AGAIN, left))
+            if self._local(part) is not host:
+                return None
+        result = answer.result()
+        return None if result.failure is not None and result.failure.code in NOT_RUN else result
 
     def delegating(self, task_id: str) -> bool:
         """Whether a task waits here for one that it delegated."""

@@ -97,6 +97,10 @@ class PartitionHost:
         self.offer(key, letter)
         return answer
 
+    def is_near(self, key: Key) -> bool:
+        """Whether an ask would be handled here and now, by an actor that is alive and carries no runs."""
+        return not self._closed and isinstance(self.live.get(key), Activation)
+
     def asked(self, message: Message) -> None:
         """An ask from the bus; anything that is wrong with it is answered at once."""
         _, tenant, agent = subjects.split_internal(message.subject)

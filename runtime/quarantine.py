@@ -91,6 +91,11 @@ class QuarantinedCourier:
         async with self._quarantine.outside(envelope.parent_run):
             return await self._courier.delegate(agent, task, envelope)
 
+    async def nearby(self, agent: str, task: Task, envelope: Envelope) -> Result | None:
+        """As the courier."""
+        async with self._quarantine.outside(envelope.parent_run):
+            return await self._courier.nearby(agent, task, envelope)
+
     async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
         """As the courier."""
         return await self._courier.cancel(agent, task_id, reason)

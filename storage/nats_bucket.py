@@ -127,6 +127,11 @@ class Bucket:
         body = {"filter": self.subject(key), "seq": revision + 1}
         await ask(self._patience, lambda: self._js.api(f"STREAM.PURGE.{self.stream}", body), f"purging {key}")
 
+    async def purge(self, key: str) -> None:
+        """Leave nothing of a key, and no marker: a server that is killed may find it again."""
+        body = {"filter": self.subject(key)}
+        await ask(self._patience, lambda: self._js.api(f"STREAM.PURGE.{self.stream}", body), f"purging {key}")
+
     def wrote(self, past: Past) -> bool:
         """Whether this very object wrote it."""
         return (past.message.headers or {}).get(WRITE_ID, "").startswith(f"{self._writer}-")

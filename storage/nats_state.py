@@ -100,14 +100,14 @@ class NatsState:
         """Remove a value. Idempotent. Cancellation: it may be removed.
 
         A marker stays where the value was: a server that is killed reads its files again, and finds the value
-        in them where nothing newer stands behind it.
+        in them where nothing newer stands behind it. A forgetful store bears that, and asks once.
         """
-        past = await self._bucket.get(valid_key(key))
-        if past is None:
-            return
-        marker = past.seq if is_marker(past) else await self._bucket.delete(key)
         if self._forgetful:
-            await self._forget(key, marker)
+            await self._bucket.purge(valid_key(key))
+            return
+        past = await self._bucket.get(valid_key(key))
+        if past is not None and not is_marker(past):
+            await self._bucket.delete(key)
 
     async def revision(self) -> int:
         """The sequence of the newest message of the bucket; another one after every change."""

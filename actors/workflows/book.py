@@ -31,7 +31,7 @@ MOST_PAGES: Final = 10_000  # of one chain
 
 
 class WorkflowBook:
-    """The pages of one workflow run, written by its owner. Open it with `open`.
+    """The pages of one workflow run, written by its owner. Open it with `open`, or begin it with `fresh`.
 
     Attributes:
         state: Where the run stands.
@@ -59,6 +59,26 @@ class WorkflowBook:
         self._most_pages = most_pages
         self._taken_up = clock()
         self._said: list[WorkflowFact] = []
+
+    @classmethod
+    def fresh(
+        cls,
+        ledger: Ledger,
+        blobs: Blobs,
+        subject: str,
+        epoch: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+        most_pages: int = MOST_PAGES,
+        dags: Dags | None = None,
+    ) -> "WorkflowBook":
+        """A run that is presumed not to have begun: nothing is read. Args as `open`.
+
+        Where it has begun, `begin` raises Fenced, and the book is of no use.
+        """
+        chain = Chain(ledger, subject, epoch, None)
+        return cls(ledger, blobs, chain, clock=clock, wall=wall, most_pages=most_pages, dags=dags)
 
     @classmethod
     async def open(

@@ -12,6 +12,7 @@ from ...bus.task import Result, Task
 from ...storage.errors import StorageError
 from ..errors import Paused
 from ..receipt import Receipt
+from ..runs.effect import EffectClass
 from .book import WorkflowBook
 from .branch import Place
 from .errand import agent_of, grant_of, key_of, time_for
@@ -41,12 +42,17 @@ class Delegations:
         """Whether anything is under way, or has ended and was not taken yet; what waits for people is not."""
         return bool(self._waiting or self._outcomes)
 
-    def begin(self, group: asyncio.TaskGroup, places: Iterable[Place]) -> None:
-        """Delegate, in a task group of the caller's; what is under way already goes on."""
+    def begin(self, group: asyncio.TaskGroup, places: Iterable[Place], *, first: bool = False) -> None:
+        """Delegate, in a task group of the caller's; what is under way already goes on.
+
+        Args:
+            first: They were never given before, not even by a process that died.
+        """
         for place in places:
             if place not in self._waiting:
                 self._resting.discard(place)
-                self._waiting[place] = group.create_task(self._delegate(place, *self._errand(place)))
+                at_once = first and not place.undo and self._is_pure(place)
+                self._waiting[place] = group.create_task(self._delegate(place, at_once=at_once))
 
     def take(self) -> list[tuple[Place, Result]]:
         """What has ended since."""
@@ -83,11 +89,17 @@ class Delegations:
         agent = agent_of(state.dag.steps[place.step], undo=place.undo)
         return agent, key_of(state, place, attempt), task or Task()
 
-    async def _delegate(self, place: Place, agent: str, key: str, task: Task) -> None:
+    def _is_pure(self, place: Place) -> bool:
+        return self._book.state.dag.steps[place.step].effect is EffectClass.PURE
+
+    async def _delegate(self, place: Place, *, at_once: bool) -> None:
         state, book = self._book.state, self._book
+        agent, key, task = self._errand(place)
         timeout, grant = time_for(state, place, book.now_ms), grant_of(state, book.elapsed)
         try:
-            result = await self._hands.delegate(agent, task, key=key, timeout=timeout, grant=grant)
+            result = await self._hands.delegate(
+                agent, task, key=key, timeout=timeout, grant=grant, at_once=at_once
+            )
         except Paused:
             self._resting.add(place)
         except StorageError:

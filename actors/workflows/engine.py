@@ -181,7 +181,7 @@ class Engine:
             if self._look:
                 await self._look_again(group)
             stood = await self._turn()
-            under_way.begin(group, self._begun(stood))
+            under_way.begin(group, self._begun(stood), first=True)
             await self._publish(stood)
             if book.state.ended is not None:
                 await self._wrap_up()

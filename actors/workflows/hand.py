@@ -36,7 +36,9 @@ class CourierHands:
         self._courier = courier
         self._clock = clock
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
+    ) -> Result:
         """Give a task and wait for its result; see `Hands.delegate`."""
         card, deadline, pause = self._card, self._clock() + timeout, FIRST_PAUSE
         envelope = Envelope(
@@ -48,6 +50,8 @@ class CourierHands:
             grant=msgspec.json.encode(grant).decode(),
             wakes=card.agent,
         )
+        if at_once and (result := await self._courier.nearby(agent, task, envelope)) is not None:
+            return result
         while True:
             try:
                 return await self._courier.delegate(agent, task, envelope)

@@ -15,7 +15,9 @@ from ..runs.delegation import Grant
 class Hands(Protocol):
     """What does the work of steps."""
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
+    ) -> Result:
         """Give a task to an agent, or to another workflow by its name, and wait for its result.
 
         Delivery: effectively once by `key`, over the death of any process. Cancellation: the wait ends; the
@@ -26,6 +28,8 @@ class Hands(Protocol):
             key: `run/step/attempt`, in a fan-out `run/step/attempt/item`.
             timeout: Seconds that it may take.
             grant: What the task may spend.
+            at_once: It may happen twice and is given for the first time: where its agent is near, it need not
+                be stored. After a crash it is given again, and is stored.
 
         Raises:
             Paused: It waits for people: whoever gave it may rest, and give it again when there is news.

@@ -16,6 +16,7 @@ from ...bus.errors import ConfigError
 from ...bus.subjects import agent_id
 from ...bus.task import Result, Task
 from ...bus.value import Json, JsonObject
+from ...storage.errors import Fenced
 from ..card import chain
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..definition import Definition, Options
@@ -81,11 +82,15 @@ class Runner(Carrier):
 
     async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
         """Write down what the run is given, and what it may spend."""
-        book = await self._open(order)
+        first = await self._first(order, task, envelope)
+        book = self._fresh(order)
+        try:
+            await book.begin(*first)
+        except Fenced:  # it has begun, or we are not its owner any more
+            book = await self._open(order)
+            await book.begin(*first)
         if book.state.ended is not None:
             return book.state.ended.result
-        if book.state.started is None:
-            await book.begin(*await self._first(order, task, envelope))
         self._books[order.run] = book
         return None
 
@@ -201,16 +206,18 @@ class Runner(Carrier):
                 await asyncio.sleep(_until(engine.wake_at, self._wall()))
         return CalledOff(ended.result, tuple(engine.receipts))
 
+    def _fresh(self, order: Order) -> WorkflowBook:
+        ports, clock, wall, dags = self.ports, self._clock, self._wall, self._dags
+        ledger, blobs = ports.ledger, ports.blobs
+        return WorkflowBook.fresh(
+            ledger, blobs, order.subject, order.epoch, clock=clock, wall=wall, dags=dags
+        )
+
     async def _open(self, order: Order) -> WorkflowBook:
-        ports = self.ports
+        ports, clock, wall, dags = self.ports, self._clock, self._wall, self._dags
+        ledger, blobs = ports.ledger, ports.blobs
         return await WorkflowBook.open(
-            ports.ledger,
-            ports.blobs,
-            order.subject,
-            order.epoch,
-            clock=self._clock,
-            wall=self._wall,
-            dags=self._dags,
+            ledger, blobs, order.subject, order.epoch, clock=clock, wall=wall, dags=dags
         )
 
     def _engine(self, order: Order, book: WorkflowBook) -> Engine:

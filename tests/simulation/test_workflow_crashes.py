@@ -243,9 +243,13 @@ def settled_after(fact: dict, facts: list[dict], state: WorkflowState) -> set[st
 
 
 def of_counts(facts: list[dict], world: World) -> list[str]:
-    """Each key and each branch worked at most once, unless it may be repeated; each end stands once."""
+    """Each key works once, of a pure step at most once more; each branch once, unless it may be repeated."""
     effects = {step.id: step.effect for step in world.workflow.steps}
-    wrong = [f"{key} worked {times} times" for key, times in world.succeeded.items() if times > 1]
+    wrong = [
+        f"{key} worked {times} times"
+        for key, times in world.succeeded.items()
+        if times > 1 + (effects[place_of(key).step] is EffectClass.PURE and not place_of(key).undo)
+    ]
     worked = Counter(place_of(key) for key, times in world.succeeded.items() if times)
     wrong += [
         f"{place} worked {times} times"

@@ -18,6 +18,7 @@ from actorium.actors.runs.accounts import Accounts
 from actorium.actors.runs.approval import Decision, Verdict
 from actorium.actors.runs.approvals import Approvals
 from actorium.actors.runs.delegation import Grant
+from actorium.actors.runs.effect import EffectClass
 from actorium.actors.workflows.beginning import beginning
 from actorium.actors.workflows.book import WorkflowBook
 from actorium.actors.workflows.branch import Place
@@ -148,6 +149,7 @@ class World:
         self.acts = acts
         self.seed = seed
         self.jobs: dict[str, Job] = {}
+        self.unstored: set[str] = set()  # keys of jobs that nobody finds again when the run is let go
         self.given: list[str] = []  # keys in the order they were first given
         self.grants: dict[str, Grant] = {}
         self.succeeded: Counter[str] = Counter()
@@ -164,9 +166,14 @@ class World:
 
     # Hands
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
+    ) -> Result:
         await self.storm.boundary()
         self._check(key)
+        if at_once:
+            self._check_at_once(key)
+            self.unstored.add(key)
         job = self.jobs.get(key) or self._take_on(agent, task, key)
         self.grants.setdefault(key, grant)
         if (job.agent, job.task) != (agent, task):
@@ -225,6 +232,13 @@ class World:
             self.wrong.append(f"{key} was given before its intention stood")
         if over:
             self.wrong.append(f"{key} was given when its outcome stood")
+
+    def _check_at_once(self, key: str) -> None:
+        """What need not be stored may happen twice, and was never given before."""
+        place = place_of(key)
+        (effect,) = (step.effect for step in self.workflow.steps if step.id == place.step)
+        if effect is not EffectClass.PURE or place.undo or key in self.given:
+            self.wrong.append(f"{key} was given without being stored")
 
     # the ledger
 
@@ -287,6 +301,11 @@ class World:
         except (asyncio.CancelledError, StoreUnavailable):
             self.storm.dead = False
             return False, None
+        finally:
+            for key in self.unstored:
+                if (lost := self.jobs.pop(key, None)) is not None:
+                    lost.work.cancel()
+            self.unstored.clear()
 
     async def meanwhile(self) -> bool:
         """What happens while nobody carries the run; False: nothing."""
