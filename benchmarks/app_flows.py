@@ -1,4 +1,6 @@
-"""The workflows that the benchmarks run: of steps that do nothing, each a durable task of an agent."""
+"""The workflows that the benchmarks run: of steps that do nothing, and so are pure, and of steps that do not
+say so: each of those is a durable task of its agent.
+"""
 
 import asyncio
 from pathlib import Path
@@ -34,32 +36,32 @@ class Gate(Actor):
         return "open"
 
 
-def line(lane: int) -> Workflow:
+def line(lane: int, name: str = "line", effect: str = "pure") -> Workflow:
     """Steps one after the other; those of another lane are done by others."""
-    draft, before = workflow(f"line-{lane}"), list[StepRef]()
+    draft, before = workflow(f"{name}-{lane}"), list[StepRef]()
     for number in range(STEPS):
         agent = f"work-{(lane + number) % WIDTH}"
-        before = [draft.step(f"s{number}", agent=agent, spec=number, depends_on=before, effect="pure")]
+        before = [draft.step(f"s{number}", agent=agent, spec=number, depends_on=before, effect=effect)]
     return draft.build()
 
 
 def diamond() -> Workflow:
     """One step, many side by side, one step."""
     draft = workflow("diamond", max_parallel=WIDTH)
-    first = draft.step("first", agent="work-0", spec=-1)
+    first = draft.step("first", agent="work-0", spec=-1, effect="pure")
     middle = [
-        draft.step(f"m{number}", agent=f"work-{number}", spec=number, depends_on=[first])
+        draft.step(f"m{number}", agent=f"work-{number}", spec=number, depends_on=[first], effect="pure")
         for number in range(WIDTH)
     ]
-    draft.step("last", agent="work-1", spec=-2, depends_on=middle)
+    draft.step("last", agent="work-1", spec=-2, depends_on=middle, effect="pure")
     return draft.build()
 
 
-def fan() -> Workflow:
+def fan(name: str = "fan", effect: str = "pure") -> Workflow:
     """A step for every item of its input."""
-    draft = workflow("fan", max_parallel=WIDE)
+    draft = workflow(name, max_parallel=WIDE)
     numbers = draft.input("numbers", list)
-    draft.step("one", agent="work-2", for_each=numbers, spec=draft.item)
+    draft.step("one", agent="work-2", for_each=numbers, spec=draft.item, effect=effect)
     return draft.build()
 
 
@@ -79,5 +81,6 @@ app = App(
     [deployed(held(n)) for n in range(HELD)],
     [deployed(line(lane)) for lane in range(LANES)],
     [deployed(diamond()), deployed(fan())],
+    [deployed(line(0, "stored", "irreversible")), deployed(fan("stored-fan", "irreversible"))],
     Profiled.named("profiled"),
 )

@@ -1,8 +1,9 @@
 """What does a durable workflow cost, beside runtimes that keep theirs in a database, or nowhere?
 
 The same shapes everywhere, of steps that do nothing: five in a row, a diamond of a hundred, a thousand side
-by side. Ours is client, server and worker in three processes, and every step a durable task of another agent;
-peers run the steps in the process that asked. Each peer stands beside runs of ours from the same rounds.
+by side. Ours is client, server and worker in three processes; the steps are pure, so that agents of the same
+worker do them at once, and "stored" where they do not say so: then every step is a durable task of its own.
+Peers run the steps in the process that asked. Each peer stands beside runs of ours from the same rounds.
 """
 
 import os
@@ -62,6 +63,10 @@ class Flows:
         """Five steps in a row."""
         await self._run(f"line-{lane}", {})
 
+    async def stored(self) -> None:
+        """Five steps in a row, each of which goes through its agent's inbox and outbox."""
+        await self._run("stored-0", {})
+
     async def diamond(self) -> None:
         """A hundred steps, of which 98 side by side."""
         await self._run("diamond", {})
@@ -69,6 +74,10 @@ class Flows:
     async def fan(self) -> None:
         """A thousand steps side by side."""
         await self._run("fan", {"numbers": list(range(WIDE))})
+
+    async def stored_fan(self) -> None:
+        """The same, each of them stored."""
+        await self._run("stored-fan", {"numbers": list(range(WIDE))})
 
     async def _run(self, name: str, inputs: dict[str, object]) -> None:
         handle = await self._client.tell(name, Task(inputs=inputs))
@@ -89,6 +98,8 @@ async def _ours(run: Run, here: Node, flows: Flows) -> list[Metric]:
     crowd_used = meter.take()
     diamonds = await one_by_one(flows.diamond, run.count(15, 5))
     wide = await one_by_one(flows.fan, run.count(5, 1))
+    stored = await one_by_one(flows.stored, 2 * count)
+    stored_wide = await one_by_one(flows.stored_fan, run.count(3, 1))
     rate = statistics.median(one.rate for one in crowds) * STEPS
     return [
         Metric(
@@ -105,6 +116,8 @@ async def _ours(run: Run, here: Node, flows: Flows) -> list[Metric]:
         ),
         Metric(name=f"diamond of {WIDTH + 2} steps, p50", value=diamonds.p50 * 1e3, unit="ms"),
         Metric(name=f"fan-out of {WIDE:,}, p50", value=wide.p50 * 1e3, unit="ms"),
+        Metric(name=f"workflow of {STEPS} stored steps, p50", value=stored.p50 * 1e3, unit="ms"),
+        Metric(name=f"fan-out of {WIDE:,}, stored, p50", value=stored_wide.p50 * 1e3, unit="ms"),
     ]  # fmt: skip
 
 
