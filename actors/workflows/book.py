@@ -35,6 +35,7 @@ class WorkflowBook:
 
     Attributes:
         state: Where the run stands.
+        begun_here: This very book wrote the first page: nobody carried the run before.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class WorkflowBook:
         dags: Dags | None,
     ) -> None:
         self.state = WorkflowState(dags)
+        self.begun_here = False
         self._ledger = ledger
         self._blobs = blobs
         self._subject = chain.subject
@@ -132,6 +134,12 @@ class WorkflowBook:
         if self.state.started is None:
             self.say(*facts)
             await self.write()
+            self.begun_here = True
+
+    @property
+    def said(self) -> tuple[WorkflowFact, ...]:
+        """What was said and does not stand yet."""
+        return tuple(self._said)
 
     def say(self, *facts: WorkflowFact) -> None:
         """Apply facts; they stand, and may take effect, when the next `write` has returned."""

@@ -35,29 +35,47 @@ class Delegations:
         self._woken = woken
         self._waiting: dict[Place, asyncio.Task[None]] = {}
         self._resting: set[Place] = set()
-        self._outcomes: list[tuple[Place, Result]] = []
+        self._outcomes: dict[Place, Result] = {}
+        self._standing = asyncio.Event()
+        self._standing.set()
 
     @property
     def busy(self) -> bool:
         """Whether anything is under way, or has ended and was not taken yet; what waits for people is not."""
         return bool(self._waiting or self._outcomes)
 
+    @property
+    def ended(self) -> bool:
+        """Whether something has ended and was not taken yet."""
+        return bool(self._outcomes)
+
     def begin(self, group: asyncio.TaskGroup, places: Iterable[Place], *, first: bool = False) -> None:
-        """Delegate, in a task group of the caller's; what is under way already goes on.
+        """Delegate what stands, in a task group of the caller's; what is under way already goes on.
 
         Args:
             first: They were never given before, not even by a process that died.
         """
+        self._standing.set()
         for place in places:
-            if place not in self._waiting:
+            if place not in self._waiting and place not in self._outcomes:
                 self._resting.discard(place)
                 at_once = first and not place.undo and self._is_pure(place)
                 self._waiting[place] = group.create_task(self._delegate(place, at_once=at_once))
 
+    def begin_at_once(self, group: asyncio.TaskGroup, places: Iterable[Place]) -> None:
+        """Have pure steps done whose agents are near, though nothing says yet that they begin.
+
+        Those of which no agent is near wait for the next `begin`, when that stands.
+        """
+        self._standing.clear()
+        for place in places:
+            if place not in self._waiting and place not in self._outcomes:
+                self._waiting[place] = group.create_task(self._delegate(place, at_once=True))
+
     def take(self) -> list[tuple[Place, Result]]:
         """What has ended since."""
-        taken, self._outcomes = self._outcomes, []
-        return taken
+        taken, self._outcomes = self._outcomes, {}
+        return list(taken.items())
 
     def take_resting(self) -> list[Place]:
         """What waits for people, to be begun again: there may be news."""
@@ -92,24 +110,33 @@ class Delegations:
     def _is_pure(self, place: Place) -> bool:
         return self._book.state.dag.steps[place.step].effect is EffectClass.PURE
 
-    async def _delegate(self, place: Place, *, at_once: bool) -> None:
+    async def _delegate(self, place: Place, *, at_once: bool = False) -> None:
         state, book = self._book.state, self._book
         agent, key, task = self._errand(place)
         timeout, grant = time_for(state, place, book.now_ms), grant_of(state, book.elapsed)
         try:
-            result = await self._hands.delegate(
-                agent, task, key=key, timeout=timeout, grant=grant, at_once=at_once
-            )
+            found = None
+            if at_once:
+                found = await self._hands.nearby(agent, task, key=key, timeout=timeout, grant=grant)
+            if found is None:
+                await self._intended()
+                found = await self._hands.delegate(agent, task, key=key, timeout=timeout, grant=grant)
         except Paused:
             self._resting.add(place)
         except StorageError:
             raise
         except ActoriumError as error:
-            self._outcomes.append((place, failed_result(error.failure())))
+            self._outcomes[place] = failed_result(error.failure())
         else:
-            self._outcomes.append((place, result))
+            self._outcomes[place] = found
         self._waiting.pop(place, None)
         self._woken.set()
+
+    async def _intended(self) -> None:
+        """Return when what is under way stands as such."""
+        if not self._standing.is_set():
+            self._woken.set()
+            await self._standing.wait()
 
     async def _cancel(self, place: Place) -> Receipt:
         agent, key, _ = self._errand(place)

@@ -22,11 +22,14 @@ from .errand import account_of
 from .fact import Asked, Decided, Scheduled, Stopped, UndoScheduled
 from .news import news
 from .port import Hands
+from .putting_off import can_be_put_off
 from .record import Closing, Ended, Paused, Resumed, Signalled, Why, WorkflowFact
 from .requests import Requests
 from .setback import settled
 
 LOOK = 60.0  # seconds after which it looks again: at the wall clock, which may be set, and at answers
+BREATH = 0.002  # seconds that a page waits for a pure step to end
+LONGEST_PUT_OFF = 0.01  # seconds that it waits at most
 PATIENCE = 1.0  # seconds it waits by itself for a moment to come; for a later one it rests
 
 
@@ -80,6 +83,7 @@ class Engine:
         self._carried = False
         self._leaving = False
         self._look = True
+        self._write_by: float | None = None  # of the loop's clock: a page that was put off is written by then
 
     @property
     def wake_at(self) -> float | None:
@@ -180,8 +184,12 @@ class Engine:
             self._woken.clear()
             if self._look:
                 await self._look_again(group)
-            stood = await self._turn()
-            under_way.begin(group, self._begun(stood), first=True)
+            counts = self._say()
+            if await self._put_off(group):
+                continue
+            stood = await book.write()
+            self._requests.answer(counts=counts)
+            under_way.begin(group, self._begun(stood), first=book.begun_here)
             await self._publish(stood)
             if book.state.ended is not None:
                 await self._wrap_up()
@@ -194,8 +202,8 @@ class Engine:
                 await self._hands.emit("paused")
                 return None
 
-    async def _turn(self) -> tuple[WorkflowFact, ...]:
-        """Say all that can be said now, and write it as one page."""
+    def _say(self) -> bool:
+        """Say all that can be said now. Returns whether what others asked for counts."""
         book, state = self._book, self._book.state
         asked, counts = self._requests.take(), state.ended is None
         if counts:
@@ -204,9 +212,26 @@ class Engine:
         now_ms, elapsed = book.now_ms, book.elapsed
         while facts := plan.next_facts(state, now_ms, elapsed=elapsed):
             book.say(*facts)
-        stood = await book.write()
-        self._requests.answer(counts=counts)
-        return stood
+        return counts
+
+    async def _put_off(self, group: asyncio.TaskGroup) -> bool:
+        """Put the page off while pure steps of it end at once: they and what follows stand in one page.
+
+        False: it is to be written now.
+        """
+        book, now = self._book, asyncio.get_running_loop().time()
+        if not book.begun_here or not can_be_put_off(book.state, said := book.said):
+            self._write_by = None
+            return False
+        self._write_by = now + LONGEST_PUT_OFF if self._write_by is None else self._write_by
+        self._under_way.begin_at_once(group, self._begun(said))
+        timer = asyncio.get_running_loop().call_at(min(now + BREATH, self._write_by), self._woken.set)
+        await self._woken.wait()
+        timer.cancel()
+        if self._under_way.ended and asyncio.get_running_loop().time() < self._write_by:
+            return True
+        self._write_by = None
+        return False
 
     def _take_outcomes(self) -> None:
         book = self._book

@@ -36,22 +36,16 @@ class CourierHands:
         self._courier = courier
         self._clock = clock
 
-    async def delegate(
-        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
-    ) -> Result:
+    async def nearby(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant
+    ) -> Result | None:
+        """Have a task done by an agent that is near; see `Hands.nearby`."""
+        return await self._courier.nearby(agent, task, self._envelope(key, self._clock() + timeout, grant))
+
+    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
         """Give a task and wait for its result; see `Hands.delegate`."""
-        card, deadline, pause = self._card, self._clock() + timeout, FIRST_PAUSE
-        envelope = Envelope(
-            task_id=key,
-            correlation_id=card.correlation_id or card.task_id,
-            parent_run=card.task_id,
-            traceparent=card.traceparent,
-            deadline=deadline,
-            grant=msgspec.json.encode(grant).decode(),
-            wakes=card.agent,
-        )
-        if at_once and (result := await self._courier.nearby(agent, task, envelope)) is not None:
-            return result
+        deadline, pause = self._clock() + timeout, FIRST_PAUSE
+        envelope = self._envelope(key, deadline, grant)
         while True:
             try:
                 return await self._courier.delegate(agent, task, envelope)
@@ -60,6 +54,18 @@ class CourierHands:
                     raise
             await asyncio.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+
+    def _envelope(self, key: str, deadline: float, grant: Grant) -> Envelope:
+        card = self._card
+        return Envelope(
+            task_id=key,
+            correlation_id=card.correlation_id or card.task_id,
+            parent_run=card.task_id,
+            traceparent=card.traceparent,
+            deadline=deadline,
+            grant=msgspec.json.encode(grant).decode(),
+            wakes=card.agent,
+        )
 
     async def cancel(self, agent: str, key: str) -> Receipt:
         """Cancel a task wherever it is; see `Hands.cancel`."""

@@ -15,9 +15,18 @@ from ..runs.delegation import Grant
 class Hands(Protocol):
     """What does the work of steps."""
 
-    async def delegate(
-        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
-    ) -> Result:
+    async def nearby(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant
+    ) -> Result | None:
+        """Have a task that may happen twice done by an agent that is near, without storing it.
+
+        Args as `delegate`. Delivery: at most once. None: no such agent is near, or it moved in the middle.
+
+        Raises:
+            DeadlineExceeded: No result in time.
+        """
+
+    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
         """Give a task to an agent, or to another workflow by its name, and wait for its result.
 
         Delivery: effectively once by `key`, over the death of any process. Cancellation: the wait ends; the
@@ -28,8 +37,6 @@ class Hands(Protocol):
             key: `run/step/attempt`, in a fan-out `run/step/attempt/item`.
             timeout: Seconds that it may take.
             grant: What the task may spend.
-            at_once: It may happen twice and is given for the first time: where its agent is near, it need not
-                be stored. After a crash it is given again, and is stored.
 
         Raises:
             Paused: It waits for people: whoever gave it may rest, and give it again when there is news.

@@ -16,10 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorium.actors.runs.effect import EffectClass
-from actorium.actors.workflows import branch_fold, plan, reading, saga, scheduling, setback
+from actorium.actors.workflows import branch_fold, plan, putting_off, reading, saga, scheduling, setback
 from actorium.actors.workflows import fold as folding
 from actorium.actors.workflows import index as indexing
 from actorium.actors.workflows.agenda import Agenda
+from actorium.actors.workflows.book import WorkflowBook
 from actorium.actors.workflows.branch import Stage
 from actorium.actors.workflows.definition import Input, OnFailure, Workflow
 from actorium.actors.workflows.delegations import Delegations
@@ -120,6 +121,29 @@ def everything() -> Workflow:
         ),
         on_failure=OnFailure.COMPENSATE,
     )
+
+
+def pure_ones() -> Workflow:
+    """Steps that do nothing to the world, one after the other and side by side."""
+    chain = [
+        Step(
+            id=f"s{n}",
+            agent="ann",
+            action="act",
+            effect=EffectClass.PURE,
+            depends_on=(f"s{n - 1}",) if n else (),
+        )
+        for n in range(5)
+    ]
+    each = ForEach(items="${inputs.items}")
+    fan = Step(id="f", agent="bob", action="act", for_each=each, effect=EffectClass.PURE, depends_on=("s4",))
+    inputs = {"flag": Input(), "items": Input()}
+    return Workflow(name="wf", inputs=inputs, steps=(*chain, fan))
+
+
+def at_once(agent, task, key, rng):
+    """Agents that take no time."""
+    return 0.0, moody("", task, "x", GOOD)[1]
 
 
 def as_told(agent, task, key, rng):
@@ -359,6 +383,15 @@ def boundaries(workflow: Workflow, acts) -> int:
 
 
 @pytest.mark.parametrize("failing", [False, True], ids=["killed", "store fails"])
+def test_a_crash_at_any_point_of_pure_steps_gives_them_once_more_at_most(failing):
+    count = boundaries(pure_ones(), at_once)
+    assert 20 < count
+    for fatal in range(1, count + 1):
+        for seed in range(8):  # some agents are near, others are not
+            assert check(pure_ones(), Storm(fatal, failing=failing), acts=at_once, seed=seed) == [], fatal
+
+
+@pytest.mark.parametrize("failing", [False, True], ids=["killed", "store fails"])
 def test_a_crash_at_any_point_gives_nothing_twice(failing):
     count = boundaries(everything(), as_told)
     assert count > 60
@@ -385,34 +418,24 @@ def test_random_runs_in_random_storms_end_and_give_nothing_twice(seed, fatal, fa
 
 
 def gives_before_the_page_stands(monkeypatch) -> None:
-    honest = Engine._turn
+    async def intended(self) -> None: ...
 
-    async def turn(self):
-        write = self._book.write
-
-        async def early():
-            said = tuple(self._book._said)
-            self._under_way.begin(GROUPS[self], self._begun(said))
-            await asyncio.sleep(0)
-            return await write()
-
-        self._book.write = early
-        try:
-            return await honest(self)
-        finally:
-            self._book.write = write
-
-    go_on = Engine._go_on
-
-    async def remember(self, group):
-        GROUPS[self] = group
-        return await go_on(self, group)
-
-    monkeypatch.setattr(Engine, "_turn", turn)
-    monkeypatch.setattr(Engine, "_go_on", remember)
+    monkeypatch.setattr(Delegations, "_intended", intended)
 
 
-GROUPS: dict[Engine, asyncio.TaskGroup] = {}
+def puts_off_what_is_not_pure(monkeypatch) -> None:
+    monkeypatch.setattr(putting_off, "_pure_ones_begin", lambda *_: True)
+
+
+def gives_at_once_what_was_given_before(monkeypatch) -> None:
+    honest = WorkflowBook.open
+
+    async def open_(*args, **more):
+        book = await honest(*args, **more)
+        book.begun_here = True
+        return book
+
+    monkeypatch.setattr(WorkflowBook, "open", open_)
 
 
 def gives_every_carrier_keys_of_its_own(monkeypatch) -> None:
@@ -497,6 +520,8 @@ def keeps_no_room_after_a_snapshot(monkeypatch) -> None:
     "bug",
     [
         gives_before_the_page_stands,
+        puts_off_what_is_not_pure,
+        gives_at_once_what_was_given_before,
         gives_every_carrier_keys_of_its_own,
         undoes_the_oldest_first,
         undoes_only_what_is_done,
@@ -511,7 +536,8 @@ def keeps_no_room_after_a_snapshot(monkeypatch) -> None:
 def test_a_planted_bug_is_found(bug, monkeypatch):
     bug(monkeypatch)
     for number in range(60):
-        flow, acts = (everything(), as_told) if number % 2 else (random_workflow(number), moody)
+        flows = (everything(), as_told), (random_workflow(number), moody), (pure_ones(), at_once)
+        flow, acts = flows[number % 3]
         with suppress(KeyError, IndexError, AssertionError, InternalError):  # it may show in its own way
             if not check(flow, Storm(5 + number, 20 + number), acts=acts, seed=number):
                 continue

@@ -166,14 +166,22 @@ class World:
 
     # Hands
 
-    async def delegate(
-        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, at_once: bool = False
-    ) -> Result:
+    async def nearby(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant
+    ) -> Result | None:
+        await self.storm.boundary()
+        self._check_at_once(key)
+        if sha256(f"near {self.seed}/{key}".encode()).digest()[0] % 4 == 0:
+            return None
+        self.unstored.add(key)
+        return await self._do(agent, task, key=key, timeout=timeout, grant=grant)
+
+    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
         await self.storm.boundary()
         self._check(key)
-        if at_once:
-            self._check_at_once(key)
-            self.unstored.add(key)
+        return await self._do(agent, task, key=key, timeout=timeout, grant=grant)
+
+    async def _do(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
         job = self.jobs.get(key) or self._take_on(agent, task, key)
         self.grants.setdefault(key, grant)
         if (job.agent, job.task) != (agent, task):
