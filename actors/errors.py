@@ -85,3 +85,8 @@ class Unread(Undeliverable):
     """Raised when a task was given up because it could not be read: it did not run."""
 
     effect = Effect.NO
+
+
+def cancelled(reason: str) -> str:
+    """What is told of a run that was cancelled for a reason; empty: nobody gave one."""
+    return f"cancelled: {reason}" if reason not in ("", "cancelled") else "cancelled"

@@ -27,6 +27,7 @@ from .frames import (
     Failed,
     Frame,
     Handle,
+    News,
     Rest,
     Rested,
     read_frame,
@@ -93,6 +94,10 @@ class AgentProcess:
                     if isinstance(frame, Rest):
                         if self._carrier is not None:
                             self._carrier.rest(frame.run)
+                        continue
+                    if isinstance(frame, News):
+                        if self._carrier is not None:
+                            self._carrier.news(frame.run)
                         continue
                     handling = tasks.create_task(self._answer(frame))
                     if isinstance(frame, End):

@@ -45,6 +45,12 @@ class Rest(msgspec.Struct, frozen=True, tag="rest"):
     run: str
 
 
+class News(msgspec.Struct, frozen=True, tag="news"):
+    """Have the run look at its questions, and at what rests. There is no answer."""
+
+    run: str
+
+
 class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     """Cut the handler short; the Handle is answered all the same. `repeated`: it will be made again."""
 
@@ -75,7 +81,7 @@ class Rested(msgspec.Struct, frozen=True, tag="rested"):
     parked: Parked
 
 
-Frame = Begin | Handle | Carry | Rest | Cancel | End | Done | Rested | Failed
+Frame = Begin | Handle | Carry | Rest | News | Cancel | End | Done | Rested | Failed
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)

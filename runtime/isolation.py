@@ -19,7 +19,7 @@ from ..bus.envelope import Envelope
 from ..bus.task import Result, Task
 from ..bus.value import Json, JsonObject
 from .agent_link import CANCEL_GRACE, AgentLink
-from .frames import Begin, Carry, Done, End, Failed, Handle, Rest, Rested
+from .frames import Begin, Carry, Done, End, Failed, Handle, News, Rest, Rested
 from .reports import Reporter
 
 
@@ -133,6 +133,11 @@ class IsolatedCarrier(Carrier):
         """Have it return at its next step."""
         if run == self._run:
             self._link.say(Rest(run))
+
+    def news(self, run: str) -> None:
+        """Have it look again."""
+        if run == self._run:
+            self._link.say(News(run))
 
     def cancelling(self, run: str) -> None:
         """It is about to be cut short for good."""

@@ -8,6 +8,7 @@ import msgspec
 
 from ...bus.task import Status
 from ..context import Context
+from ..errors import cancelled
 from . import plan
 from .answer import result_of, summary
 from .approvals import Approvals
@@ -41,8 +42,7 @@ class Ending(msgspec.Struct, frozen=True):
 
     async def cancel(self, reason: str = "") -> Ended | None:
         """End a run that nobody carries now: it was cancelled. Idempotent. Raises as the ledger."""
-        told = f"cancelled: {reason}" if reason and reason != "cancelled" else "cancelled"
-        return await self._cut(plan.Finish(Why.CANCELLED, Status.FAILURE, told))
+        return await self._cut(plan.Finish(Why.CANCELLED, Status.FAILURE, cancelled(reason)))
 
     async def fail(self, error: str) -> Ended | None:
         """End a run that cannot be carried on. Idempotent. Raises as the ledger."""

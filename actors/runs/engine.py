@@ -83,6 +83,7 @@ class Engine:
         self._ctx = ctx
         self._on_delta = on_delta
         self._leaving = False
+        self._news = asyncio.Event()
         structured = config.output is not None
         self.ending = Ending(book, self._purse, approvals, ctx, structured)
         self._caller = Caller(
@@ -138,8 +139,13 @@ class Engine:
         """Have `carry` return at the next step, with nothing under way."""
         self._leaving = True
 
+    def nudge(self) -> None:
+        """There is news of a question, or of a delegate that waited for people: look at once."""
+        self._news.set()
+
     async def _collect_answers(self) -> None:
         """Take in what people answered."""
+        self._news.clear()
         for call in self._book.state.open_calls:
             if call.stage is Stage.WAITING and call.question is not None:
                 decision = await self._approvals.decision(call.question)
@@ -148,13 +154,42 @@ class Engine:
                     await self._approvals.collected(call.question)
 
     async def _work(self, calls: tuple[Call, ...]) -> None:
-        """Bring calls further, side by side. The first error ends them all, as a crash would."""
+        """Bring calls further, side by side, and those of which there is news meanwhile.
+
+        The first error ends them all, as a crash would.
+        """
+        under_way: dict[str, asyncio.Task[None]] = {}
         try:
             async with asyncio.TaskGroup() as group:
-                for call in calls:
-                    group.create_task(self._caller.forward(call))
+                while calls:
+                    under_way |= {call.id: group.create_task(self._caller.forward(call)) for call in calls}
+                    calls = await self._answered_meanwhile(under_way)
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
+
+    async def _answered_meanwhile(self, under_way: Mapping[str, asyncio.Task[None]]) -> tuple[Call, ...]:
+        """Calls that waited and may go on, as soon as there are some; none: nothing is under way any more."""
+        while busy := [task for task in under_way.values() if not task.done()]:
+            news = asyncio.ensure_future(self._news.wait())
+            try:
+                await asyncio.wait([news, *busy], return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                news.cancel()
+            if self._news.is_set() and not self._leaving:
+                await self._collect_answers()
+                self._caller.resting.clear()
+                if found := self._idle_calls(under_way):
+                    return found
+        return ()
+
+    def _idle_calls(self, under_way: Mapping[str, asyncio.Task[None]]) -> tuple[Call, ...]:
+        """Calls that could be brought further, and that nobody brings further."""
+        idle = (
+            call
+            for call in self._book.state.open_calls
+            if call.id not in under_way or under_way[call.id].done()
+        )
+        return tuple(call for call in idle if call.stage is not Stage.WAITING and not plan.halts(call))
 
     async def _ask_model(self) -> None:
         """Reserve, write the request, ask, take in the answer."""

@@ -122,7 +122,7 @@ def next_step(state: RunState, config: AgentConfig, *, elapsed: float, resting: 
     """
     if state.asking is not None:
         return WriteOff()
-    if any(map(_halts, state.open_calls)):
+    if any(map(halts, state.open_calls)):
         return Finish(Why.EXPIRED, Status.PARTIAL, "nobody answered in time")
     ready = tuple(
         call for call in state.open_calls if call.stage is not Stage.WAITING and call.id not in resting
@@ -140,7 +140,7 @@ def next_step(state: RunState, config: AgentConfig, *, elapsed: float, resting: 
     )
 
 
-def _halts(call: Call) -> bool:
+def halts(call: Call) -> bool:
     """Whether nobody answered a question whose expiry ends the run."""
     expired = call.decision is not None and call.decision.verdict is Verdict.EXPIRE
     return expired and call.question is not None and call.question.on_expiry is OnExpiry.HALT

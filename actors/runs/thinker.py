@@ -121,6 +121,11 @@ class Thinker(Carrier):
         if run in self._engines:
             self._engines[run].rest()
 
+    def news(self, run: str) -> None:
+        """Have a run look at its questions and at what rests."""
+        if run in self._engines:
+            self._engines[run].nudge()
+
     def cancelling(self, run: str) -> None:
         """What its tools delegated by themselves is cancelled with them."""
         self._ending.add(run)

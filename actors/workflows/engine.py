@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from ...bus.errors import ConfigError
 from ...bus.value import Json
+from ..errors import cancelled
 from ..receipt import Receipt
 from ..runs.accounts import Accounts
 from ..runs.approvals import Approvals
@@ -126,8 +127,7 @@ class Engine:
 
         Raises: As `carry`.
         """
-        error = f"cancelled: {reason}" if reason else "cancelled"
-        await self.tell(Closing(why=Why.CANCELLED, error=error))
+        await self.tell(Closing(why=Why.CANCELLED, error=cancelled(reason)))
         return self._book.state.ended if self._carried else await self.carry()
 
     async def signal(self, name: str, data: Json = None, *, signal_id: str, by: str = "") -> bool:

@@ -20,7 +20,7 @@ from ...storage.errors import Fenced
 from ..card import chain
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..definition import Definition, Options
-from ..errors import BadTask
+from ..errors import BadTask, cancelled
 from ..runs.accounts import Accounts
 from ..runs.approvals import Approvals
 from ..runs.delegation import read_grant
@@ -122,7 +122,7 @@ class Runner(Carrier):
 
     async def call_off(self, order: Order, reason: str) -> CalledOff:
         """Cancel what runs, undo what is to be undone, then end the run."""
-        return await self._close(order, Why.CANCELLED, f"cancelled: {reason}" if reason else "cancelled")
+        return await self._close(order, Why.CANCELLED, cancelled(reason))
 
     async def fail(self, order: Order, error: str) -> Result:
         """End a run that cannot be carried on: what runs is cancelled."""

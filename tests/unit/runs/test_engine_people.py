@@ -10,6 +10,7 @@ from actorium.actors.runs.approval import Decision, OnExpiry, Pending, Verdict
 from actorium.actors.runs.tool import NOT_DONE, tool
 from actorium.bus.errors import BusLost
 from actorium.storage.memory import MemoryState
+from eventually import eventually
 
 PAID: list[int] = []
 FOUND: list[object] = []
@@ -83,6 +84,27 @@ async def test_each_answer_does_what_it_says_three_days_later(  # noqa: PLR0917 
     assert paid == PAID
     assert content in told(stage).content
     assert told(stage).is_error is failed
+
+
+async def test_a_call_answered_with_an_end_does_not_go_on_while_others_are_under_way(stage):
+    gate = asyncio.Event()
+
+    @tool(effect="pure")
+    async def slow() -> str:
+        await gate.wait()
+        return "slow"
+
+    script = in_order(call(("pay", {"n": 1}), ("slow", {})), say("done"))
+    engine = await stage.engine(script, pay, slow, on_expiry=OnExpiry.HALT)
+    carrying = asyncio.create_task(engine.carry())
+    await eventually(lambda: stage.office.events and stage.office.events[-1][0] in {"approval", "tool"})
+    stage.wall += 2 * 86_400
+    engine.nudge()
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gate.set()
+    assert (await carrying).why == "expired"
+    assert PAID == []
 
 
 async def test_other_calls_of_the_step_do_not_wait_for_people(stage):

@@ -43,6 +43,7 @@ async def look() -> str:
 
 greet = in_order(say("hello"))
 payer = in_order(call(("pay", {"amount": 7}), text="It is due"), say("done"))
+both = in_order(call(("look", {}), ("pay", {"amount": 7})), say("both"))
 looker = in_order(call(("look", {})), say("I saw it"))
 
 
@@ -74,7 +75,8 @@ LOOKER = Agent("looker", model=f"scripted:{HERE}:looker", tools=[look])
 BOSS = Agent("boss", model=f"scripted:{HERE}:boss", delegates=["greeter", "payer"])
 CALLER = Agent("caller", model=f"scripted:{HERE}:caller", tools=[PAYER])
 WAITER = Agent("waiter", model=f"scripted:{HERE}:waiter", delegates=["looker"])
-APP = App(GREETER, PAYER, LOOKER, BOSS, CALLER, WAITER)
+BOTH = Agent("both", model=f"scripted:{HERE}:both", tools=[look, pay])
+APP = App(GREETER, PAYER, LOOKER, BOSS, CALLER, WAITER, BOTH)
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +97,23 @@ async def answer(world: MemoryWorld, client: Client, verdict: Verdict, **more: o
     question = pending.question
     await approvals.answer(question.id, Decision(verdict=verdict, hash=question.hash, by="ann", **more))
     await client.courier.on_run(question.agent, question.run.partition("/")[2], "wake", {})
+
+
+async def test_an_answered_call_goes_on_while_others_of_its_step_are_still_under_way():
+    world = MemoryWorld()
+    Bank.gate = asyncio.Event()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("both", "pay and look")
+
+        async def asked() -> bool:
+            return bool(await client.approvals())
+
+        await eventually(asked)
+        await answer(world, client, Verdict.ACCEPT)
+        await eventually(lambda: Bank.paid == [7])
+        assert not Bank.gate.is_set()
+        Bank.gate.set()
+        assert (await handle.result(timeout=5)).data == "both"
 
 
 async def test_a_task_becomes_a_run_and_its_answer_the_result():
