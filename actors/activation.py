@@ -1,27 +1,23 @@
-"""Activation: one actor alive on its owner, handling its mailbox one letter at a time.
+"""Activation: one actor alive on its owner: its mailbox, its start and stop, and what follows a failure.
 
-Not responsible for where letters come from or go to: that is its `Post`. Invariant: a stored letter is
-settled only after the record of its outcome stands, and an attempt runs only after the record of its start.
+Not responsible for what is done with a letter (`handling.py`), nor for where letters come from or go to: that
+is its `Post`. Invariant: one letter is in hand at a time, and none is lost: each is settled or given back.
 """
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, contextmanager, suppress
-from typing import TypeVar
+from collections.abc import Callable
 
-from ..bus.codec import read_task
-from ..bus.errors import ActoriumError, BadMessage, DeadlineExceeded
-from ..bus.task import AgentStatus, Result, Status
-from .definition import Definition, Isolation
-from .errors import ActorStopped, BadTask, Cancelled, HandlerFailed, Reject, Undeliverable, Unread
+from ..bus.errors import ActoriumError
+from ..bus.task import AgentStatus, Result
+from .definition import Definition
+from .errors import ActorStopped
+from .handling import Handling, guarded
 from .ledger import ActorLedger
 from .mailbox import Mailbox
 from .outcome import Crash, Interrupt, Tally, failure
-from .port import Behaviour, Letter, Outcome, Post
-from .progress import Bury, Doubt, Repeat, Run, judge
+from .port import Behaviour, Letter, Post
 
-T = TypeVar("T")
 GLANCE = 0.25  # seconds between two looks at whether waiting still makes sense
 GRACE = 2.0  # seconds a letter in hand gets when its actor is stopped
 PARKED = frozenset({AgentStatus.STOPPED, AgentStatus.ERROR})
@@ -39,9 +35,8 @@ class Activation:
     """
 
     __slots__ = (
-        "_behaviour", "_clock", "_current", "_cut", "_gone", "_held", "_interruptible", "_ledger", "_mailbox",
-        "_post", "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity", "status",
-        "tally",
+        "_behaviour", "_clock", "_cut", "_handling", "_held", "_ledger", "_mailbox", "_post", "_resting",
+        "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity",
     )  # fmt: skip
 
     def __init__(
@@ -53,28 +48,36 @@ class Activation:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.definition = definition
-        self.status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
-        self.tally = Tally()
         self.born = self.last_activity = clock()
         self.fault: ActoriumError | None = None
         self._behaviour = behaviour
         self._ledger = ledger
         self._post = post
         self._clock = clock
+        self._handling = Handling(definition, behaviour, ledger, post, clock)
+        self._cut = self._handling.cut
         self._mailbox: Mailbox[Letter] = Mailbox(definition.options.mailbox)
+        self._resting = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
         self._task: asyncio.Task[None] | None = None
-        self._current: Letter | None = None
-        self._interruptible = False  # the drain may be cut short by a stop right now
         self._held = False  # no further letter is taken
-        self._cut = False  # the grace is over: nothing that could be cut short begins any more
-        self._gone = False  # somebody else owns it: he makes the attempt again
         self._searching = False
         self._turn = 0  # counts stops and restarts: what began before one must not go on after it
 
     @property
+    def status(self) -> AgentStatus:
+        """What it is doing."""
+        return AgentStatus.BUSY if self._handling.trying else self._resting
+
+    @property
+    def tally(self) -> Tally:
+        """What it did since it came alive."""
+        return self._handling.tally
+
+    @property
     def current_task(self) -> str | None:
         """The id of the task it is handling."""
-        return self._current.task_id if self._current else None
+        current = self._handling.current
+        return current.task_id if current else None
 
     @property
     def waiting(self) -> int:
@@ -84,7 +87,7 @@ class Activation:
     @property
     def idle(self) -> bool:
         """Whether it may leave memory."""
-        return not (self.waiting or self._current or self.status in PARKED)
+        return not (self.waiting or self._handling.current or self._resting in PARKED)
 
     def recall(self, task_id: str) -> Result | None:
         """The result of a task it finished and remembers."""
@@ -97,8 +100,7 @@ class Activation:
         Reads the whole ledger for what it does not remember, one search at a time; another finds nothing yet.
         """
         found = self.recall(task_id)
-        here = [self._current, *self._mailbox]
-        if found or self._searching or any(letter and letter.task_id == task_id for letter in here):
+        if found or self._searching or any(letter.task_id == task_id for letter in self._here()):
             return found
         self._searching = True
         try:
@@ -108,7 +110,7 @@ class Activation:
 
     async def start(self) -> None:
         """Make the instance, unless the agent is stopped; one that cannot start is supervised."""
-        if self.status not in PARKED:
+        if self._resting not in PARKED:
             await self._begin()
 
     def offer(self, letter: Letter) -> None:
@@ -119,7 +121,7 @@ class Activation:
         """
         if letter.seq:
             self._mailbox.put_anyway(letter)
-        elif self.status in PARKED:
+        elif self._resting in PARKED:
             self._refuse(letter)
         else:
             self._mailbox.put_nowait(letter)
@@ -127,20 +129,17 @@ class Activation:
 
     def wake(self) -> None:
         """Make sure that the mailbox is being drained."""
-        ready = self.fault is None and not self._held and self.status not in PARKED
+        ready = self.fault is None and not self._held and self._resting not in PARKED
         if self._task is None and ready and len(self._mailbox):
             self._task = self._post.spawn(self._drain())
 
     def cancel(self, task_id: str) -> bool:
         """Cancel a task that waits or runs here; False where there is none of that id."""
-        current = self._current
-        if current is not None and current.task_id == task_id:
-            if self.status is AgentStatus.BUSY and not current.cancelled and self._task is not None:
-                self._task.cancel()
-            current.cancelled = True
-            return True
-        for letter in self._mailbox:
+        handling = self._handling
+        for letter in self._here():
             if letter.task_id == task_id:
+                if handling.trying and letter is handling.current and not letter.cancelled:
+                    self._cut.now()
                 letter.cancelled = True
                 return True
         return False
@@ -152,27 +151,44 @@ class Activation:
             grace: Seconds the letter in hand gets; then it is cut short, and repeated after a restart.
         """
         await self._quiet(grace)
-        await self._attempt_code(self._behaviour.stop())
+        await guarded(self._behaviour.stop())
         self._park(status)
 
     async def restart(self, grace: float = GRACE) -> None:
         """Finish the letter in hand, then go on with a fresh instance and the last durable state."""
         await self._quiet(grace)
         turn = self._turn
-        await self._attempt_code(self._behaviour.stop())
-        self.status = AgentStatus.IDLE
+        await guarded(self._behaviour.stop())
+        self._resting = AgentStatus.IDLE
         await self._begin()
         if turn == self._turn:
-            self._held = self._cut = False
+            self._held = False
             self.wake()
 
     async def retire(self, grace: float = GRACE) -> list[Letter]:
         """Finish the letter in hand, call `on_stop`, and give back what waits, in order."""
         await self._quiet(grace)
-        if self.status not in PARKED:
-            await self._attempt_code(self._behaviour.stop())
-        unsettled = [self._current] if self._current else []  # its record failed meanwhile
-        return [*unsettled, *self._mailbox.take_all()]
+        if self._resting not in PARKED:
+            await guarded(self._behaviour.stop())
+        return self._give_back()  # the one in hand too, where its record failed meanwhile
+
+    def abandon(self) -> list[Letter]:
+        """Stop at once without settling anything, and give back what was not settled, in order."""
+        self._handling.gone = True
+        if self._task is not None:
+            self._task.cancel()
+        self._behaviour.discard()
+        return self._give_back()
+
+    def _give_back(self) -> list[Letter]:
+        letters = self._here()
+        self._mailbox.take_all()
+        return letters
+
+    def _here(self) -> list[Letter]:
+        """The letter in hand, and those that wait."""
+        current = self._handling.current
+        return [current, *self._mailbox] if current else [*self._mailbox]
 
     async def _quiet(self, grace: float) -> None:
         """Take no further letter, and wait until the one in hand is settled, or cut short after its grace.
@@ -185,36 +201,19 @@ class Activation:
         if task is None:
             return
         until = self._clock() + grace
-        while self._current is not None and not task.done() and not self._post.hopeless(self._current):
+        while (current := self._handling.current) and not task.done() and not self._post.hopeless(current):
             left = until - self._clock()
             if left <= 0:
                 break
             await asyncio.wait([task], timeout=min(left, GLANCE))
-        self._cut = True
-        if self._interruptible:
-            task.cancel()
+        self._cut.over = True
+        self._cut.now()
         await asyncio.wait([task])
-
-    @contextmanager
-    def _cuttable(self) -> Iterator[None]:
-        """Within, a stop whose grace is over raises Interrupt."""
-        if self._cut:
-            raise Interrupt
-        self._interruptible = True
-        try:
-            yield
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not self._cut:
-                raise
-            task.uncancel()
-            raise Interrupt from None
-        finally:
-            self._interruptible = False
+        self._cut.over = False
 
     def _park(self, status: AgentStatus) -> None:
-        self.status = status
-        self._held = self._cut = False
+        self._resting = status
+        self._held = False
         for letter in self._mailbox.take_all():
             if letter.seq:
                 self._mailbox.put_anyway(letter)
@@ -224,221 +223,39 @@ class Activation:
     def _refuse(self, letter: Letter) -> None:
         if letter.reply is not None:
             name = self.definition.name
-            answer = self._refusal(letter) or failure(ActorStopped(f"agent {name!r} is stopped", agent=name))
-            self._post.spawn(letter.reply(answer))
-
-    def abandon(self) -> list[Letter]:
-        """Stop at once without settling anything, and give back what was not settled, in order."""
-        self._cut = False
-        self._gone = True
-        if self._task is not None:
-            self._task.cancel()
-        self._behaviour.discard()
-        current = [self._current] if self._current else []
-        return [*current, *self._mailbox.take_all()]
+            hint = f"agent {name!r} is stopped; actorium agent restart {name}"
+            self._post.spawn(letter.reply(failure(ActorStopped(hint, agent=name))))
 
     async def _drain(self) -> None:
         try:
-            while not self._held and self.status not in PARKED:
+            while not self._held and self._resting not in PARKED:
+                if not len(self._mailbox):
+                    await asyncio.sleep(0)  # who was answered may go on: a turn costs less than a new task
                 letter = self._mailbox.take_nowait()
                 if letter is None:
                     break
-                self._current = letter
-                try:
-                    await self._handle(letter)
-                except Interrupt:
-                    self._mailbox.put_back(letter)
-                self._current = None
-                self.last_activity = self._clock()
+                await self._take(letter)
         except ActoriumError as error:
             self.fault = error
             self._post.faulted(error)
         finally:
             self._task = None
 
-    async def _handle(self, letter: Letter) -> None:
-        with self._cuttable():
-            await self._post.wait_owned()
-        if letter.seq:
-            await self._stored(letter)
-        else:
-            await self._asked(letter)
-
-    async def _asked(self, letter: Letter) -> None:
-        result, name = self._refusal(letter), self.definition.name
-        tried: Outcome | Crash | None = None
-        if result is None:
-            try:
-                tried = await self._attempt(letter, 1)
-            except Interrupt:
-                cut = Cancelled(f"agent {name!r} was stopped in the middle", agent=name)
-                await self._answer(letter, failure(cut))
-                return
-            result = self._result(tried)
-        if isinstance(tried, Outcome) and tried.state is not None:
-            try:
-                await self._ledger.answered(letter.task_id, tried.state)
-            except ActoriumError as error:
-                unsure = f"agent {name!r} ran, and whether its change stands is unknown: {error.message}"
-                await self._answer(letter, failure(HandlerFailed(unsure, agent=name)))
-                raise
-        self.tally.count(result)
-        await self._answer(letter, result)
-        if isinstance(tried, Crash):
-            await self._recover(str(tried))
-
-    async def _answer(self, letter: Letter, result: Result) -> None:
-        """Tell who asked, unless somebody else may have answered by now; what cannot be sent is lost."""
-        self._current = None
-        if letter.reply is not None and self._post.owned():
-            with suppress(ActoriumError):
-                await letter.reply(result)
-
-    async def _stored(self, letter: Letter) -> None:
-        allowed = self.definition.options.attempts
-        verdict = judge(self._ledger.progress, letter.seq, letter.task_id, allowed)
-        if isinstance(verdict, Doubt):
-            found = await self._ledger.find(letter.seq)
-            verdict = (
-                Repeat(found, again=True)
-                if found is not None
-                else judge(self._ledger.progress, letter.seq, letter.task_id, allowed, searched=True)
-            )
-        match verdict:
-            case Repeat(result, again):
-                await self._post.settle(letter, result, again=again)
-            case Bury(attempts):
-                error = f"given up after {attempts} attempts, the last of which ended its process"
-                await self._bury(letter, "process_died", error, attempts)
-            case Run(attempt, suspect):
-                # an isolated agent's code cannot kill this process, and waits for others where we do not see
-                async with AsyncExitStack() as quarantine:
-                    if suspect and self.definition.options.isolation is Isolation.SHARED:
-                        with self._cuttable():
-                            await quarantine.enter_async_context(self._post.alone(letter))
-                    await self._run(letter, attempt)
-
-    async def _run(self, letter: Letter, attempt: int) -> None:
+    async def _take(self, letter: Letter) -> None:
         try:
-            message = await self._post.fetch(letter)
-            letter.task = read_task(message.payload)
-        except BadMessage as error:
-            await self._bury(letter, BadMessage.code, str(error), attempt)
-            return
-        refusal = self._refusal(letter)
-        if refusal is not None:
-            await self._complete(letter, Outcome(refusal))
-            return
-        await self._ledger.started(letter.seq, letter.task_id, letter.task, attempt)
-        await self._post.event("started", letter.task_id, attempt=attempt)
-        try:
-            tried = await self._attempt(letter, attempt)
+            failed = await self._handling.handle(letter)
         except Interrupt:
-            await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
-            raise
-        if isinstance(tried, Outcome):
-            await self._complete(letter, tried)
-        else:
-            await self._retry(letter, attempt, str(tried))
-
-    async def _complete(self, letter: Letter, outcome: Outcome) -> None:
-        result = outcome.result
-        if result.failure is not None and result.failure.code == BadTask.code:
-            await self._bury(letter, BadTask.code, result.error or "", 1)
-            return
-        await self._ledger.completed(letter.seq, letter.task_id, result, outcome.state)
-        self.tally.count(result)
-        kind = "failed" if result.status is Status.FAILURE else "completed"
-        await self._post.event(
-            kind, letter.task_id, status=result.status, ms=result.metrics.execution_time_ms
-        )
-        await self._post.settle(letter, result)
-
-    async def _retry(self, letter: Letter, attempt: int, error: str) -> None:
-        await self._ledger.failed(letter.seq, letter.task_id, attempt, error)
-        if attempt >= self.definition.options.attempts:
-            await self._bury(letter, "attempts", error, attempt)
-        else:
-            await self._post.event("retried", letter.task_id, attempt=attempt, error=error)
+            self._handling.current = None
             self._mailbox.put_back(letter)
-        self._current = None
-        await self._recover(error)
-
-    async def _bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
-        """Dead letter first: a crash between the two writes it again under the same id."""
-        await self._post.bury(letter, reason, error, attempts)
-        kind = Unread if reason in (BadTask.code, BadMessage.code) else Undeliverable
-        result = failure(kind(f"{reason}: {error}", agent=self.definition.name, reason=reason))
-        await self._ledger.buried(letter.seq, letter.task_id, result, reason)
-        self.tally.count(result)
-        await self._post.event("dead_letter", letter.task_id, reason=reason, error=error, attempts=attempts)
-        await self._post.settle(letter, result)
-
-    def _refusal(self, letter: Letter) -> Result | None:
-        """Why a letter is not even tried; None: it is."""
-        name, deadline = self.definition.name, letter.envelope.deadline
-        if letter.cancelled:
-            return failure(Cancelled(f"task {letter.task_id} was cancelled before it ran", agent=name))
-        if self.status in PARKED:
-            hint = f"actorium agent restart {name}"
-            return failure(ActorStopped(f"agent {name!r} is stopped; {hint}", agent=name))
-        if deadline is not None and deadline <= self._clock():
-            return failure(DeadlineExceeded(f"the deadline passed before {name!r} could start", agent=name))
-        return None
-
-    async def _attempt(self, letter: Letter, attempt: int) -> Outcome | Crash:
-        """Run the handler to its end, its deadline or its cancellation; both leave the state alone."""
-        deadline, name = letter.envelope.deadline, self.definition.name
-        limit = None if deadline is None else max(0.0, deadline - self._clock())
-        if letter.cancelled:  # while the start was being written
-            return Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
-        self.status = AgentStatus.BUSY
-        try:
-            with self._cuttable():
-                async with asyncio.timeout(limit) as timer:
-                    return await self._attempt_code(self._handling(letter, attempt))
-        except TimeoutError:
-            if not timer.expired():
-                raise
-            return Outcome(failure(DeadlineExceeded(f"agent {name!r} did not finish in time", agent=name)))
-        except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or not letter.cancelled:
-                raise
-            task.uncancel()
-            return Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
-        finally:
-            if self.status is AgentStatus.BUSY:
-                self.status = AgentStatus.IDLE
-
-    async def _handling(self, letter: Letter, attempt: int) -> Outcome:
-        if letter.task is None:
-            raise BadTask("the letter has no task")
-        try:
-            return await self._behaviour.handle(
-                letter.task,
-                letter.envelope,
-                letter.task_id,
-                attempt,
-                repeated=lambda: (self._cut or self._gone) and not letter.cancelled,
-            )
-        except (BadTask, Reject) as error:
-            return Outcome(failure(error))
-
-    async def _attempt_code(self, code: Awaitable[T]) -> T | Crash:
-        """The one boundary between an actor's code and ours: whatever it raises becomes a value."""
-        try:
-            return await code
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            return Crash(error)  # nobody cancelled us: something inside the actor's code was cancelled
-        except Exception as error:  # noqa: BLE001  # an actor may raise anything; its supervisor answers
-            return Crash(error)
+            return
+        if failed is not None:
+            if failed.again:
+                self._mailbox.put_back(letter)
+            await self._recover(failed.error)
+        self.last_activity = self._clock()
 
     async def _begin(self) -> None:
-        begun = await self._attempt_code(self._behaviour.start(self._ledger.progress.state))
+        begun = await guarded(self._behaviour.start(self._ledger.progress.state))
         if isinstance(begun, Crash):
             await self._recover(str(begun))
 
@@ -449,7 +266,7 @@ class Activation:
             self.tally.restarts += 1
             self._behaviour.discard()
             try:
-                with self._cuttable():
+                with self._cut:
                     directive = await self._post.supervise(self.definition, crash)
                     await asyncio.sleep(directive.delay if directive.restart else 0.0)
             except Interrupt:
@@ -461,13 +278,7 @@ class Activation:
                 await self._post.event("stopped", "", reason=directive.reason, error=crash)
                 return
             await self._post.event("restarted", "", error=crash, delay=directive.delay)
-            begun = await self._attempt_code(self._behaviour.start(self._ledger.progress.state))
+            begun = await guarded(self._behaviour.start(self._ledger.progress.state))
             if not isinstance(begun, Crash):
                 return
             crash = str(begun)
-
-    def _result(self, tried: Outcome | Crash) -> Result:
-        if isinstance(tried, Outcome):
-            return tried.result
-        name = self.definition.name
-        return failure(HandlerFailed(f"agent {name!r} failed: {tried}", agent=name))

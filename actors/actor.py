@@ -9,18 +9,20 @@ import inspect
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
 
 from ..bus.errors import ConfigError
 from ..bus.subjects import agent_id
 from ..bus.value import Json
-from .carrier import Carrier
 from .context import Context
 from .definition import Definition, Options
 from .errors import UnknownKind
 from .message import resolve
+
+if TYPE_CHECKING:
+    from .carrier import Carrier
 
 
 class Actor:
@@ -87,6 +89,8 @@ def find_kind(kind: str) -> "type[Actor | Carrier]":
     Raises:
         UnknownKind: There is none, or it is neither Actor nor Carrier.
     """
+    from .carrier import Carrier  # with all that carries runs, which who only defines an actor does not need
+
     name, _, path = kind.partition(":")
     try:
         found: object = import_module(name)

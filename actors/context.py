@@ -158,15 +158,15 @@ class Context:
         self._said += 1
         limits = [self.envelope.deadline, None if timeout is None else self._clock() + timeout]
         deadlines = [limit for limit in limits if limit is not None]
-        template = self._template or Envelope(
+        task_id, deadline = child_id(self.task_id, self._said), min(deadlines, default=None)
+        if self._template is not None:
+            return msgspec.structs.replace(self._template, task_id=task_id, deadline=deadline)
+        return Envelope(
+            task_id=task_id,
             correlation_id=self.envelope.correlation_id or self.task_id,
             parent_run=self.task_id,
+            deadline=deadline,
             traceparent=self.envelope.traceparent,
-        )
-        return msgspec.structs.replace(
-            template,
-            task_id=child_id(self.task_id, self._said),
-            deadline=min(deadlines) if deadlines else None,
         )
 
 

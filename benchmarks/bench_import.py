@@ -70,7 +70,7 @@ def _wall(*arguments: str) -> float:
 
 def _installed(root: str) -> tuple[int, dict[str, float]]:
     """Bytes of a distribution's files and of all it needs, as pip recorded them; ours from the checkout."""
-    sizes = {root: sum(_size(file) for folder in FOLDERS for file in (ROOT / folder).glob("*.py"))}
+    sizes = {root: sum(_size(file) for folder in FOLDERS for file in (ROOT / folder).rglob("*.py"))}
     waiting = [
         need for need in importlib.metadata.requires(root) or [] if _wanted(need.partition(";")[2], "")
     ]

@@ -30,6 +30,7 @@ _QUEUED = frozenset({"task", "payload"})
 
 _encoder = msgspec.json.Encoder()
 _object = msgspec.json.Decoder(JsonObject)
+_task = msgspec.json.Decoder(Task)
 _result = msgspec.json.Decoder(Result)
 _event = msgspec.json.Decoder(Event)
 
@@ -50,6 +51,9 @@ def read_task(payload: bytes) -> Task:
         raise BadMessage("empty message: send plain text, or a JSON object with `action` or `spec`")
     if not body.startswith(b"{"):
         return Task(spec=_text(payload))
+    task = _plain(payload)
+    if task is not None:
+        return task
     fields = _decode(_object, payload, "task")
     if fields.keys() == _QUEUED:
         fields = _from_queue(fields)
@@ -59,6 +63,17 @@ def read_task(payload: bytes) -> Task:
         return msgspec.convert(fields, Task)
     except msgspec.ValidationError as error:
         raise BadMessage(f"no task: {error}") from error
+
+
+def _plain(payload: bytes) -> Task | None:
+    """The task that our own programs send, in half the time; None: it has to be looked at closer."""
+    if too_deep(payload):
+        return None
+    try:
+        task = _task.decode(payload)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return None
+    return task if task.action or task.spec is not None else None
 
 
 def _from_queue(fields: JsonObject) -> JsonObject:

@@ -1,11 +1,10 @@
 """Connection: one nats-py client that never gives up, and says what happens to it in short events.
 
-The only place that leans on private names of nats-py (pinned below 2.17, tests/contract/bus beside it).
+Leans on private names of nats-py, with `traffic.py` alone (pinned below 2.17, tests/contract/bus beside it).
 Not responsible for messages. Invariant: once connected it is up or on its way back, until it is closed.
 """
 
 import asyncio
-import itertools
 import logging
 import random
 import re
@@ -14,15 +13,16 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 from nats import errors as nats_errors
-from nats.aio.client import PING_PROTO, Client
-from nats.aio.msg import Msg
+from nats.aio.client import PING_PROTO
 
 from .errors import BusClosed, BusLost, ConfigError
+from .traffic import Traffic
 from .value import JsonObject
 
 log = logging.getLogger("actorium.bus")
 
 PING_EVERY = 5.0  # seconds; two unanswered and the connection counts as lost
+_SECRETS = re.compile(r"//[^@/,]*@")
 SCHEMES = ("nats", "tls", "ws", "wss")
 _REFUSED = ("authorization", "authentication", "user jwt", "nkey")
 _PASSING = (nats_errors.StaleConnectionError, OSError, asyncio.TimeoutError)
@@ -85,10 +85,10 @@ class Credentials(msgspec.Struct, frozen=True, kw_only=True):
 
 def redacted(url: str) -> str:
     """The URL without user, password and token."""
-    return re.sub(r"//[^@/,]*@", "//***@", url)
+    return _SECRETS.sub("//***@", url)
 
 
-class Connection(Client):
+class Connection(Traffic):
     """A nats-py client that reconnects for ever and fails waiting requests when the connection goes."""
 
     def __init__(self, url: str, on_state: Callable[[bool], Awaitable[None]]) -> None:
@@ -100,7 +100,6 @@ class Connection(Client):
         self._was_up = False
         self._ending = False
         self._back = asyncio.Event()
-        self._serial = itertools.count(1)
 
     @property
     def version(self) -> Version:
@@ -188,36 +187,6 @@ class Connection(Client):
         if self._flush_queue is not None:  # None: the URL was refused before anything was made
             await self.close()
 
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        """As in nats-py, in a third of the time: a quarter of what a delivered message costs."""
-        found: dict[str, str] = {}
-        for line in raw.decode("utf-8", "replace").split("\r\n"):
-            name, colon, value = line.partition(":")
-            name = name.strip()
-            if colon and name.isascii() and len(name.split()) == 1:
-                found[name] = value.strip()
-        return found
-
-    async def _request_new_style(
-        self, subject: str, payload: bytes, timeout: float = 1, headers: JsonObject | None = None
-    ) -> Msg:
-        """As in nats-py, with a counter for an id and a timer instead of `wait_for`: a quarter of its CPU."""
-        if not self._resp_sub_prefix:
-            await self._init_request_sub()
-        prefix = (self._resp_sub_prefix or b"").decode()
-        token = str(next(self._serial))
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Msg] = loop.create_future()
-        self._resp_map[token] = answer
-        timer = loop.call_later(timeout, _expire, answer)
-        try:
-            await self.publish(subject, payload, reply=prefix + token, headers=headers)
-            return await answer
-        finally:
-            timer.cancel()
-            self._resp_map.pop(token, None)
-
     async def _process_err(self, err_msg: str) -> None:
         """nats-py closes for good on most `-ERR`; a login that expired or a full server may get better."""
         if "permissions violation" in err_msg.lower():
@@ -275,8 +244,3 @@ class Connection(Client):
         """What was not sent when the connection went was reported as lost: it must not be sent later."""
         self._pending.clear()
         self._pending_data_size = 0
-
-
-def _expire(answer: "asyncio.Future[Msg]") -> None:
-    if not answer.done():
-        answer.set_exception(nats_errors.TimeoutError())

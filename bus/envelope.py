@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import msgspec
 
 from .errors import BadMessage
+from .value import JsonObject
 
 MSG_ID = "Nats-Msg-Id"
 EXPECTED_STREAM = "Nats-Expected-Stream"
@@ -30,6 +31,12 @@ AGENT = "Actorium-Agent"  # of an answer to a broadcast: whose it is
 OP = "Actorium-Op"  # on control subjects: what is asked, where it is not the agent itself
 
 WIRE_VERSION = "1"
+NAMES = frozenset(
+    {
+        MSG_ID, EXPECTED_STREAM, TASK_ID, CORRELATION_ID, PARENT_RUN, DEADLINE_MS, REPLY_TO, TENANT,
+        TRACEPARENT, VERSION, BLOB, REASON, GRANT, WAKES, STATE, AGENT, OP,
+    }
+)  # fmt: skip
 RELAYED = (MSG_ID, TASK_ID, CORRELATION_ID, PARENT_RUN, DEADLINE_MS, REPLY_TO, TRACEPARENT, VERSION, BLOB)
 MAX_DEADLINE = 366 * 86400.0  # seconds
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
@@ -92,28 +99,22 @@ def read_envelope(headers: Mapping[str, str] | None, now: float) -> Envelope:
     """
     if not headers:
         return Envelope()
-    if headers.get(VERSION, WIRE_VERSION) != WIRE_VERSION:
-        raise BadMessage(f"wire version {headers[VERSION]!r} is not spoken here, only {WIRE_VERSION}")
-    task_id = headers.get(TASK_ID) or headers.get(MSG_ID, "")
-    for name, value in ((TASK_ID, task_id), (CORRELATION_ID, headers.get(CORRELATION_ID, ""))):
-        if value and _ID.match(value) is None:
-            raise BadMessage(f"header {name} {value[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
-    return Envelope(
-        task_id=task_id,
-        correlation_id=headers.get(CORRELATION_ID, ""),
-        parent_run=headers.get(PARENT_RUN, ""),
-        deadline=_deadline(headers.get(DEADLINE_MS), now),
-        reply_to=_reply_to(headers.get(REPLY_TO, "")),
-        traceparent=headers.get(TRACEPARENT, ""),
-        blob=_blob(headers.get(BLOB, "")),
-        grant=headers.get(GRANT, ""),
-        wakes=_wakes(headers.get(WAKES, "")),
-    )
+    version = headers.get(VERSION, WIRE_VERSION)
+    if version != WIRE_VERSION:
+        raise BadMessage(f"wire version {version!r} is not spoken here, only {WIRE_VERSION}")
+    found: JsonObject = {}
+    for name, text in headers.items():
+        if text and name in _FIELDS:  # an empty one is none
+            field, read = _FIELDS[name]
+            found[field] = read(name, text)
+    if "task_id" not in found and headers.get(MSG_ID):
+        found["task_id"] = _id(MSG_ID, headers[MSG_ID])
+    if DEADLINE_MS in headers:
+        found["deadline"] = _deadline(headers[DEADLINE_MS], now)
+    return Envelope(**found)
 
 
-def _deadline(text: str | None, now: float) -> float | None:
-    if text is None:
-        return None
+def _deadline(text: str, now: float) -> float:
     if not text.isascii() or not text.isdigit() or len(text) > 15:
         raise BadMessage(f"header {DEADLINE_MS} {text[:40]!r} must be whole milliseconds that remain")
     return now + min(int(text) / 1000, MAX_DEADLINE)
@@ -124,19 +125,41 @@ def may_answer(subject: str) -> bool:
     return _REPLY.match(subject) is not None and subject.split(".", 1)[0] not in _INTERNAL
 
 
-def _reply_to(text: str) -> str:
-    if text and not may_answer(text):
-        raise BadMessage(f"header {REPLY_TO} {text[:40]!r} must be a plain subject that is none of ours")
+def _id(name: str, text: str) -> str:
+    if _ID.match(text) is None:
+        raise BadMessage(f"header {name} {text[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
     return text
 
 
-def _wakes(text: str) -> str:
-    if text and _AGENT.match(text) is None:
-        raise BadMessage(f"header {WAKES} {text[:40]!r} must be an agent id")
+def _reply_to(name: str, text: str) -> str:
+    if not may_answer(text):
+        raise BadMessage(f"header {name} {text[:40]!r} must be a plain subject that is none of ours")
     return text
 
 
-def _blob(text: str) -> str:
-    if text and _DIGEST.match(text) is None:
-        raise BadMessage(f"header {BLOB} {text[:40]!r} must be a SHA-256 in hex")
+def _agent(name: str, text: str) -> str:
+    if _AGENT.match(text) is None:
+        raise BadMessage(f"header {name} {text[:40]!r} must be an agent id")
     return text
+
+
+def _blob(name: str, text: str) -> str:
+    if _DIGEST.match(text) is None:
+        raise BadMessage(f"header {name} {text[:40]!r} must be a SHA-256 in hex")
+    return text
+
+
+def _any(_: str, text: str) -> str:
+    return text
+
+
+_FIELDS = {
+    TASK_ID: ("task_id", _id),
+    CORRELATION_ID: ("correlation_id", _id),
+    PARENT_RUN: ("parent_run", _any),
+    REPLY_TO: ("reply_to", _reply_to),
+    TRACEPARENT: ("traceparent", _any),
+    BLOB: ("blob", _blob),
+    GRANT: ("grant", _any),
+    WAKES: ("wakes", _agent),
+}

@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Self
 
 from nats import errors as nats_errors
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription as Raw
 
 from . import jetstream
@@ -27,7 +26,6 @@ from .subjects import INBOX, INGRESS, consumers, inbox_filter
 log = logging.getLogger("actorium.bus")
 
 CLOSING = 2.0  # seconds that a subscription may take to end
-PENDING_BYTES = 512 * 1024 * 1024  # of one subscription whose handler does not keep up
 
 
 class NatsSubscription:
@@ -158,9 +156,12 @@ class NatsBus:
             BadMessage: Too large for the server.
         """
         check_frame(subject, payload, headers, self.max_payload)
-        started = asyncio.get_running_loop().time()
-        await self._connection.reach(timeout)
-        left = timeout - (asyncio.get_running_loop().time() - started)
+        left = timeout
+        if not self.connected:
+            clock = asyncio.get_running_loop().time
+            started = clock()
+            await self._connection.reach(timeout)
+            left -= clock() - started
         return await jetstream.request(self._connection, subject, payload, headers, left)
 
     async def subscribe(self, subject: str, handler: Handler, *, queue: str = "") -> NatsSubscription:
@@ -168,17 +169,8 @@ class NatsBus:
 
         When it returns the server knows of it. A handler that raises is logged, and gets the next message.
         """
-
-        async def deliver(msg: Msg) -> None:
-            try:
-                handler(Message(msg.subject, msg.data, msg.headers, msg.reply))
-            except Exception:  # the boundary: a handler's bug must not end the subscription of everybody else
-                log.exception("bus.handler_failed", extra={"subject": msg.subject})
-
         try:
-            raw = await self._connection.subscribe(
-                subject, queue, cb=deliver, pending_msgs_limit=0, pending_bytes_limit=PENDING_BYTES
-            )
+            raw = await self._connection.listen(subject, handler, queue)
             if self.connected:
                 await self._connection.flush(2)
         except nats_errors.TimeoutError:

@@ -13,19 +13,16 @@ from collections.abc import Mapping
 
 import msgspec
 from nats import errors as nats_errors
-from nats.aio.client import Client
-from nats.aio.msg import Msg
-from nats.aio.subscription import Subscription
 
 from .errors import BusError, Interrupted
 from .frame import Delivery, Next, after_status, parse_ack
 from .jetstream import NO_CONSUMER, ApiError, JetStream
 from .port import Message
+from .traffic import Traffic
 
 log = logging.getLogger("actorium.bus")
 
 MAX_PAUSE = 1.0  # seconds between requests that the server refuses
-PENDING_BYTES = 512 * 1024 * 1024
 
 
 class Pull:
@@ -129,14 +126,13 @@ class Puller:
     """
 
     def __init__(
-        self, client: Client, js: JetStream, *, expires: float = 30.0, heartbeat: float = 5.0
+        self, client: Traffic, js: JetStream, *, expires: float = 30.0, heartbeat: float = 5.0
     ) -> None:
         self._client = client
         self._js = js
         self._expires = expires
         self._heartbeat = heartbeat
         self._inbox = ""
-        self._raw: Subscription | None = None
         self._sweeper: asyncio.Task[None] | None = None
         self._by_token: dict[str, Pull] = {}
         self._by_consumer: dict[tuple[str, str], Pull] = {}
@@ -208,25 +204,19 @@ class Puller:
             self._inbox = self._client.new_inbox()
             self._sweeper = asyncio.create_task(self._sweep(), name="actorium-pull-sweep")
             self._sweeper.add_done_callback(self._swept)
-            self._raw = await self._client.subscribe(
-                f"{self._inbox}.*", cb=self._came, pending_msgs_limit=0, pending_bytes_limit=PENDING_BYTES
-            )
+            await self._client.listen(f"{self._inbox}.*", self._came)
 
-    async def _came(self, msg: Msg) -> None:
-        if msg.subject.startswith(self._inbox):  # deliveries keep their own subject, status frames do not
-            await self._status(msg.subject[len(self._inbox) + 1 :], msg.headers or {})
+    def _came(self, message: Message) -> None:
+        if message.subject.startswith(self._inbox):  # deliveries keep their own subject, statuses do not
+            self._status(message.subject[len(self._inbox) + 1 :], message.headers or {})
             return
-        parsed = parse_ack(msg.reply)
+        parsed = parse_ack(message.reply)
         pull = self._by_consumer.get(parsed[:2]) if parsed else None
-        if parsed is None or pull is None or not pull.live:
-            return
-        _, _, times, seq, order = parsed
-        message = Message(msg.subject, msg.data, msg.headers)
-        pull.put(Delivery(seq, order, times, msg.reply, message), _now())
-        if pull.hungry:
-            await self.ask(pull)
+        if parsed is not None and pull is not None and pull.live:
+            _, _, times, seq, order = parsed
+            pull.put(Delivery(seq, order, times, message.reply, message), _now())
 
-    async def _status(self, token: str, headers: Mapping[str, str]) -> None:
+    def _status(self, token: str, headers: Mapping[str, str]) -> None:
         name, _, serial = token.rpartition("-")
         pull = self._by_token.get(name)
         if pull is None or serial != str(pull.serial):
@@ -236,22 +226,20 @@ class Puller:
             case Next.WAIT:
                 pull.beat(headers.get("Nats-Last-Consumer", ""))
             case Next.AGAIN:
-                pull.left = pull.refused = 0
-                if pull.hungry:
-                    await self.ask(pull)
+                pull.refused = 0
+                self._postpone(pull, 0.0)
             case Next.LATER:
                 log.info("bus.pull_refused", extra={"consumer": pull.consumer, "status": dict(headers)})
-                self._postpone(pull)
+                self._postpone(pull, min(MAX_PAUSE, 0.02 * 2 ** min(pull.refused, 10)))
+                pull.refused += 1
             case Next.GONE:
                 pull.end()
 
-    def _postpone(self, pull: Pull) -> None:
-        if not pull.live:
-            return
-        pull.left = 0
-        pull.due = _now() + min(MAX_PAUSE, 0.02 * 2 ** min(pull.refused, 10))
-        pull.refused += 1
-        self._wake.set()
+    def _postpone(self, pull: Pull, pause: float) -> None:
+        """Have the sweep ask again after so many seconds."""
+        if pull.live:
+            pull.left, pull.due = 0, _now() + pause
+            self._wake.set()
 
     async def _sweep(self) -> None:
         """Ask again where a request is due or has gone silent."""

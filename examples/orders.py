@@ -3,6 +3,7 @@
     actorium dev examples/orders.py
     actorium workflow run order --input number=17 --input 'items=["tea", "cup"]'
     nats pub shop.orders '{"number": 18, "items": ["pot"]}'
+    nats request webhooks.orders '{"number": 19, "items": ["cup"]}'
 
 Every step is in the ledger before it takes effect: kill any process, the run goes on where it was.
 """

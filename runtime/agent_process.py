@@ -1,8 +1,8 @@
 """The process of an isolated agent: forked from the zygote, it serves one owner over one socket.
 
-It has a connection of its own for what the actor says to others. Invariant: it lives exactly as long as the
-socket: an owner that dies takes it along, also while a handler blocks the event loop, or the next owner's
-process would run beside it.
+What the actor says to others goes by a connection of its own (`agent_line.py`). Invariant: it lives exactly
+as long as the socket: an owner that dies takes it along, also while a handler blocks the event loop, or the
+next owner's process would run beside it.
 """
 
 import asyncio
@@ -13,11 +13,11 @@ import time
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
-from ..actors.carrier import Carrier, Parked, Ports
+from ..actors.carrier import Carrier, Parked
 from ..actors.errors import BadTask, Cancelled, HandlerFailed, Reject
 from ..bus.errors import ActoriumError
+from .agent_line import AgentLine
 from .config import Settings
-from .courier import BusCourier
 from .frames import (
     Begin,
     Cancel,
@@ -33,8 +33,6 @@ from .frames import (
     read_frame,
     write_frame,
 )
-from .namespace import connect
-from .ports import ports_of
 
 FAREWELL = 0.2  # seconds to close connections; a loop that is blocked does not use them
 
@@ -44,16 +42,14 @@ async def serve(path: str, settings: Settings) -> None:
     reader, writer = await asyncio.open_unix_connection(path)
     owner = os.dup(writer.get_extra_info("socket").fileno())
     threading.Thread(target=_die_with, args=(owner,), daemon=True).start()
-    names = await connect(settings, "agent process")
-    courier = BusCourier(names.bus, names.blobs, names.registry, partitions=names.partitions)
+    line = AgentLine(settings)
     try:
-        ports = ports_of(names, courier, settings)
-        await AgentProcess(reader, writer, ports).run()
+        await AgentProcess(reader, writer, line).run()
     except* (asyncio.IncompleteReadError, ConnectionError):
         pass  # the owner is gone
     finally:
         writer.close()
-        await names.close()
+        await line.close()
 
 
 def _die_with(owner: int) -> None:
@@ -68,10 +64,10 @@ def _die_with(owner: int) -> None:
 class AgentProcess:
     """Answers the frames of the owner, one Handle at a time."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ports: Ports) -> None:
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line: AgentLine) -> None:
         self._reader = reader
         self._writer = writer
-        self._ports = ports
+        self._line = line
         self._behaviour: LocalBehaviour | None = None
         self._carrier: Carrier | None = None
         self._run = ""
@@ -123,9 +119,9 @@ class AgentProcess:
             case Begin(definition, state):
                 kind = find_kind(definition.kind)
                 if issubclass(kind, Carrier):
-                    self._carrier = kind(definition, self._ports)
+                    self._carrier = kind(definition, await self._line.ports())
                 else:
-                    self._behaviour = LocalBehaviour(definition, kind, self._ports.courier)
+                    self._behaviour = LocalBehaviour(definition, kind, self._line)
                     await self._behaviour.start(state)
                 return Done()
             case Carry(order) if self._carrier is not None:

@@ -66,6 +66,13 @@ class ApprovalDesk:
         cards = [card for card in await self._cards.all() if card.tenant == self._tenant]
         return await self._of(_family(agent, task_id, cards))
 
+    async def show(self, question_id: str) -> Pending:
+        """A question by its whole id, also one that was answered. Raises NotFound."""
+        pending = await self._approvals.show(question_id)
+        if pending.question.tenant != self._tenant:
+            raise NotFound(f"there is no question {question_id!r}; actorium approvals ls", id=question_id)
+        return pending
+
     async def find(self, text: str) -> Pending:
         """A question by its id, or by the beginning of one that no other has.
 
@@ -74,7 +81,7 @@ class ApprovalDesk:
             ConfigError: Several begin so.
         """
         with suppress(NotFound):
-            return await self._approvals.show(text)
+            return await self.show(text)
         fits = [
             pending for pending in await self.all(open_only=False) if pending.question.id.startswith(text)
         ]

@@ -8,6 +8,7 @@ answered.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
@@ -70,11 +71,13 @@ class ApprovalWindow:
         tenant, agent, _ = named
         desk = ApprovalDesk(self._names, self._courier, tenant=tenant, wall=self._wall)
         found = await desk.of_agent(agent)
+        if not found:
+            await self._names.registry.find(tenant, agent)  # who asks a name that nobody has is told so
         if not message.payload:
             return _fitting([described(pending, self._wall()) for pending in found])
         reply = read_reply(message.payload)
         pending = await desk.answer(
-            _meant(found, reply, agent).question,
+            (await _meant(desk, found, reply, agent)).question,
             reply.verdict,
             seen=reply.hash,
             arguments=reply.arguments,
@@ -96,11 +99,16 @@ def read_reply(payload: bytes) -> Reply:
         ) from error
 
 
-def _meant(found: list[Pending], reply: Reply, agent: str) -> Pending:
+async def _meant(desk: ApprovalDesk, found: list[Pending], reply: Reply, agent: str) -> Pending:
+    """The question that a reply is about; one that was answered is found too, and refused by the desk."""
     for pending in found:
         if pending.question.id == reply.id:
             return pending
-    told = f"agent {agent!r} has no open question {reply.id!r}: an empty request lists those it has"
+    with suppress(NotFound):
+        pending = await desk.show(reply.id)
+        if pending.question.agent == agent:
+            return pending
+    told = f"agent {agent!r} has no question {reply.id!r}: an empty request lists those that are open"
     raise NotFound(told, id=reply.id)
 
 

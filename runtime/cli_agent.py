@@ -6,11 +6,13 @@ import click
 
 from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
-from .cli_connection import agent_argument, common, connected, must_exist
+from .cli_connection import agent_argument, agent_name, common, connected, must_exist
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
     from .client import Client
+
+BROKEN = "error"  # the status of an agent that failed too often
 
 
 @click.group(short_help="List, spawn, stop and restart agents.")
@@ -49,7 +51,7 @@ def show(answer: Answer, agent: str) -> None:
 
 @agent.command()
 @common
-@click.argument("name")
+@click.argument("name", callback=agent_name)
 @click.argument("kind")
 @click.option("--config-json", default="{}", metavar="JSON", help="Keyword arguments of the class.")
 @click.option("--isolation", type=click.Choice(["shared", "process"]), default="shared", show_default=True)
@@ -64,19 +66,15 @@ def spawn(
     import msgspec
 
     from ..actors.definition import Definition, Isolation, Options
-    from ..bus.errors import ConfigError
-    from ..bus.subjects import agent_id
 
     try:
         definition = Definition(
-            name=agent_id(name),
+            name=name,
             kind=kind,
             config=msgspec.json.decode(config_json, type=JsonObject),
             options=Options(isolation=Isolation(isolation)),
             description=description,
         )
-    except ConfigError as error:
-        raise click.UsageError(error.message) from error
     except msgspec.DecodeError as error:
         raise click.UsageError(f"--config-json must be a JSON object: {error}") from error
     if ":" not in kind:
@@ -89,7 +87,7 @@ def spawn(
 @common
 @agent_argument
 def status(answer: Answer, agent: str) -> None:
-    """What an agent is doing, and what it did since it came alive."""
+    """What an agent is doing, what it did since it came alive, and why it is in error."""
     told = connected(answer, lambda client: _told(client, agent, "status"))
     answer.data(told, _lines(told))
 
@@ -121,7 +119,17 @@ def restart(answer: Answer, agent: str) -> None:
 async def _told(client: "Client", agent: str, verb: str) -> JsonObject:
     await must_exist(client, agent)
     told: JsonObject = await client.courier.command(agent, verb)
-    return told
+    return told | await _why(client, agent) if told["status"] == BROKEN else told
+
+
+async def _why(client: "Client", agent: str) -> JsonObject:
+    """What an agent said last, where that was why it is stopped: reason and error."""
+    from ..bus.codec import read_event
+    from ..bus.subjects import DEFAULT_TENANT, EVENTS, public
+
+    last = await client.names.bus.newest(EVENTS, public(DEFAULT_TENANT, agent, "events"))
+    event = read_event(last.message.payload) if last else None
+    return dict(event.data) if event and event.kind == "stopped" else {}
 
 
 def _switch(definition: "Definition") -> str:

@@ -48,7 +48,7 @@ def list_questions(answer: Answer, *, every: bool) -> None:
         answer.note("nobody is asked anything")
     now = time.time()
     head = ("ID", "RUN", "TOOL", "RISK", "ARGUMENTS", "LEFT" if not every else "STATE")
-    rows = [head, *(_row(pending, now) for pending in found)]
+    rows = [head, *(_row(pending, now, every=every) for pending in found)]
     answer.data([described(pending, now) for pending in found], columns(rows) if found else "")
 
 
@@ -172,11 +172,12 @@ def lines(pending: "Pending", now: float) -> list[str]:
     return [printable(columns([row for row in rows if row[1]])), "arguments", printable(arguments)]
 
 
-def _row(pending: "Pending", now: float) -> tuple[str, ...]:
+def _row(pending: "Pending", now: float, *, every: bool) -> tuple[str, ...]:
     from .run_lines import brief, safe
 
     question = pending.question
-    last = _state(pending) if pending.decision is not None else left(pending, now)
+    waits = f"{left(pending, now)} left" if every else left(pending, now)
+    last = waits if pending.decision is None else _state(pending)
     risk = "did it happen?" if question.about == "unknown" else question.risk
     return question.id, safe(question.run), safe(question.tool), risk, brief(question.arguments, FEW), last
 
@@ -186,7 +187,8 @@ def _state(pending: "Pending") -> str:
     if decision is None:
         return f"escalated to {pending.question.escalate_to}" if pending.escalated else "open"
     by = f" by {decision.by}" if decision.by else ""
-    return f"{decision.verdict}{by}{f': {decision.text}' if decision.text else ''}"
+    said = "expired" if decision.verdict == "expire" else str(decision.verdict)
+    return f"{said}{by}{f': {decision.text}' if decision.text else ''}"
 
 
 def _expiry(pending: "Pending", now: float) -> str:

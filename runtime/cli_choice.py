@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..bus.value import JsonObject
-from .cli_program import _load as load_program
+from .cli_program import load_program
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
@@ -19,22 +19,54 @@ if TYPE_CHECKING:
 
 MODEL = "anthropic:claude-opus-5-5"
 PROMPT = "Carry out the task that you are given, with the tools you have, and answer with its result."
+HELP = (
+    " Parts of it that do not depend on each other you may give to your helper with delegate_task, several"
+    " in one turn: they are done side by side. The helper has the same tools, and knows only what you write."
+)
 MANY = 100  # levels of delegation: more than any agent has by itself
 
 
 def chosen(
-    source: str, agent: str, model: str, tools: str, limits: JsonObject
+    source: str, agent: str, model: str, tools: "Sequence[str] | None", limits: JsonObject
 ) -> "tuple[Sequence[Definition], str, str]":
-    """The agents that must be there, the one that does it, and the program to load. Raises UsageError."""
-    if (source or agent) and (model or tools):
-        raise click.UsageError("--model and --tools make an agent for this task: leave out APP and --agent")
+    """The agents that must be there, the one that does it, and the program to load.
+
+    Args:
+        tools: Paths, of an agent that is made; names, of one that is there: no others may be called.
+
+    Raises:
+        UsageError: The words do not go together, or name what is not there.
+    """
+    if (source or agent) and model:
+        raise click.UsageError("--model makes an agent for this task: leave out APP and --agent")
     if source:
         app = load_program(source)
-        return app.definitions, _first(app.definitions, agent, source), source
+        name = _first(app.definitions, agent, source)
+        _must_have(next(one for one in app.definitions if one.name == name), tools or ())
+        return app.definitions, name, source
     if agent:
         return (), agent, ""
-    made = _made(model or MODEL, tools, limits)
-    return (made,), made.name, ""
+    helper, assistant = _made(model or MODEL, tools or (), limits)
+    return (helper, assistant), assistant.name, ""
+
+
+def read_tools(text: str | None) -> tuple[str, ...] | None:
+    """Tools as a command line names them; None: it does not speak of them."""
+    return None if text is None else tuple(part for part in text.replace(" ", "").split(",") if part)
+
+
+def _must_have(definition: "Definition", tools: "Sequence[str]") -> None:
+    """Refuse the name of a tool that an agent does not have: to leave it out would be the opposite."""
+    if not tools:
+        return
+    from ..actors.fields import nearest
+    from ..actors.runs.health import tools_of
+
+    known = tools_of(definition)
+    for tool in tools:
+        if tool not in known:
+            told = f"--tools: agent {definition.name} has no tool {tool!r}{nearest(tool, known)}"
+            raise click.UsageError(told)
 
 
 def _first(definitions: "Sequence[Definition]", agent: str, source: str) -> str:
@@ -61,25 +93,42 @@ def _called(definition: "Definition") -> "Iterator[str]":
     yield from agents_in(tuple(definition.config.get("tools", ())))
 
 
-def _made(model: str, tools: str, limits: JsonObject) -> "Definition":
-    """An agent for this task, called by its config: the same words make the same agent."""
+def _made(model: str, tools: "Sequence[str]", limits: JsonObject) -> "tuple[Definition, Definition]":
+    """A helper and an agent for this task, called by their configs: the same words make the same agents."""
     from pathlib import Path
 
-    import msgspec
-
     from ..actors.problem import refuse
-    from ..actors.runs.config import Agent, read_config
+    from ..actors.runs.config import Agent
     from ..actors.runs.health import check_agents
     from ..bus.errors import ConfigError
 
     sys.path.insert(0, str(Path.cwd()))  # tools are looked up where the user stands
-    paths = [path for path in tools.split(",") if path]
     try:
-        made = Agent("assistant", model=model, tools=paths, prompt=PROMPT, budget=limits)
-        refuse(check_agents([made]))
+        helper = _named(Agent("helper", model=model, tools=tools, prompt=PROMPT))
+        assistant = _named(
+            Agent(
+                "assistant",
+                model=model,
+                tools=tools,
+                prompt=PROMPT + HELP,
+                delegates=[helper],
+                budget=limits,
+                description="Made for a task of the command line.",
+            )
+        )
+        refuse(check_agents([assistant, helper]))
     except ConfigError as error:
-        raise click.UsageError(error.message.removeprefix("agent assistant: ")) from error
-    return msgspec.structs.replace(made, name=f"assistant-{read_config(made.name, made.config).hash[:8]}")
+        raise click.UsageError(error.message.partition(": ")[2].partition("\n")[0]) from error
+    return helper, assistant
+
+
+def _named(made: "Definition") -> "Definition":
+    """The same agent, called by its config."""
+    import msgspec
+
+    from ..actors.runs.config import read_config
+
+    return msgspec.structs.replace(made, name=f"{made.name}-{read_config(made.name, made.config).hash[:8]}")
 
 
 def read_budget(text: str) -> JsonObject:
@@ -102,15 +151,19 @@ def read_budget(text: str) -> JsonObject:
     return {name: getattr(read, name) for name in told}
 
 
-def granted(limits: JsonObject) -> "Grant | None":
-    """What a run of an agent of somebody's may spend: less than it would by itself, never more."""
+def granted(limits: JsonObject, tools: tuple[str, ...] | None = None) -> "Grant | None":
+    """What a run of an agent of somebody's may spend and call: less than it would by itself, never more.
+
+    Args:
+        tools: By name; None: all that the agent has.
+    """
     import msgspec
 
     from ..actors.runs.budget import LIMITS, Budget
     from ..actors.runs.delegation import Grant
     from ..actors.runs.effect import Risk
 
-    if not limits:
+    if not limits and tools is None:
         return None
     budget = msgspec.convert({**dict.fromkeys(LIMITS), "depth": MANY, **limits}, Budget)
-    return Grant(budget=budget, risk=Risk.HIGH)
+    return Grant(budget=budget, risk=Risk.HIGH, tools=tools)

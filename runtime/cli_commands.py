@@ -13,7 +13,7 @@ from ..bus.value import Json
 from .cli_agent import agent
 from .cli_answer import Answer, Exit
 from .cli_approvals import approvals
-from .cli_connection import as_json
+from .cli_connection import anywhere, as_json, common
 from .cli_dlq import dlq
 from .cli_doctor import doctor
 from .cli_ledger import ledger
@@ -38,7 +38,7 @@ def _tell_version(context: click.Context, _parameter: click.Parameter, asked: bo
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_tell_version, help="The version."
 )
-@as_json
+@anywhere
 def actorium() -> None:
     """Durable actors for autonomous agents over NATS.
 
@@ -52,12 +52,15 @@ def actorium() -> None:
 
 @actorium.command(short_help="See it work: no key, no broker.")
 @click.option("--keep", is_flag=True, help="Stay up afterwards, until Ctrl-C.")
-@as_json  # the result on stdout is JSON in any case
-def demo(*, keep: bool) -> None:
-    """Start a NATS, workers and agents, give them a task, and show what happens."""
+@common  # the result on stdout is JSON in any case
+def demo(answer: Answer, *, keep: bool) -> None:
+    """Start a NATS, workers and agents, give them a task, and show what happens.
+
+    That NATS and all that it keeps end with the demo; one that NATS_URL or --nats names keeps its agents.
+    """
     from .demo import main as show
 
-    raise click.exceptions.Exit(show(keep=keep))
+    raise click.exceptions.Exit(show(keep=keep, url=answer.url))
 
 
 @actorium.command(short_help="Versions of actorium, Python and nats-py.")
@@ -74,8 +77,10 @@ def version(answer: Answer) -> None:
     answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
 
 
-for each in (dev, up, agent, task, ask, runs, workflow, approvals, schedule, tap, dlq, ledger, doctor):
-    actorium.add_command(each)
+for group in (agent, task, workflow, approvals, schedule, dlq, ledger):
+    actorium.add_command(anywhere(group))
+for command in (dev, up, ask, runs, tap, doctor):
+    actorium.add_command(command)
 
 
 def run(arguments: Sequence[str]) -> int:

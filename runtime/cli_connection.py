@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .config import Settings
 
 T = TypeVar("T")
+C = TypeVar("C", bound=Callable[..., Json])
 FEW = 20  # names that are listed in an error; of more only the nearest one is told
 
 
@@ -38,12 +39,35 @@ nats_url = click.option(
     callback=_to_answer,
     help="The NATS server, instead of NATS_URL.",
 )
-agent_argument = click.argument("agent", metavar="AGENT")
+
+
+def read_agent(text: str) -> str:
+    """A name that an agent can have. Raises UsageError."""
+    from ..bus.errors import ConfigError
+    from ..bus.subjects import agent_id
+
+    try:
+        return agent_id(text)
+    except ConfigError as error:
+        raise click.UsageError(error.message) from error
+
+
+def agent_name(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    """A callback for what names an agent."""
+    return read_agent(value)
+
+
+agent_argument = click.argument("agent", metavar="AGENT", callback=agent_name)
+
+
+def anywhere(command: C) -> C:
+    """`--json` and `--nats`, which stand before a command as well as behind it; the last one counts."""
+    return as_json(nats_url(command))
 
 
 def common(command: Callable[..., None]) -> Callable[..., None]:
     """What every command that talks to agents has: an Answer, `--json` and `--nats`."""
-    return as_json(nats_url(click.pass_obj(command)))
+    return anywhere(click.pass_obj(command))
 
 
 def settings_of(answer: Answer, **flags: Json) -> "Settings":
@@ -122,8 +146,13 @@ async def must_exist(client: "Client", agent: str) -> None:
     """Find a mistyped name before anything is sent.
 
     Raises:
-        UnknownAgent: There is no such agent.
+        UsageError: No agent can have that name.
+        UnknownAgent: There is no such agent; the nearest there is stands in the error.
     """
+    from ..actors.errors import UnknownAgent
     from ..bus.subjects import DEFAULT_TENANT
 
-    await client.names.registry.find(DEFAULT_TENANT, agent)
+    try:
+        await client.names.registry.find(DEFAULT_TENANT, read_agent(agent))
+    except UnknownAgent as error:
+        raise await _nearest(client, error) from error

@@ -9,14 +9,22 @@ import click
 
 from ..bus.value import JsonObject
 from .cli_answer import Answer, Exit, columns, end, exit_status
-from .cli_connection import common, connected
+from .cli_connection import common, connected, must_exist, read_agent
 
 if TYPE_CHECKING:
     from ..bus.dead_letters import DeadLetter, DeadLetters
     from .client import Client
 
 PAGE = 256
-_agent = click.option("--agent", default="*", metavar="AGENT", help="Only those of one agent.")
+EVERY = "*"  # agents
+
+
+def _of(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str:
+    """Whose: an agent's, or everybody's."""
+    return EVERY if value is None else read_agent(value)
+
+
+_agent = click.option("--agent", metavar="AGENT", callback=_of, help="Only those of one agent.")
 _number = click.argument("number", type=click.IntRange(1), metavar="NUMBER")
 _numbers = click.argument("numbers", type=click.IntRange(1), nargs=-1, metavar="[NUMBER]...")
 _every = click.option("--all", "every", is_flag=True, help="All there are now.")
@@ -36,7 +44,7 @@ def dlq() -> None:
 @click.option("--limit", type=click.IntRange(1), default=100, show_default=True)
 def list_letters(answer: Answer, *, agent: str, limit: int) -> None:
     """List dead letters, oldest first."""
-    found = connected(answer, lambda client: client.dead_letters.list(agent=agent, limit=limit))
+    found = connected(answer, lambda client: _page(client, agent, 0, limit))
     rows = [("NUMBER", "AGENT", "REASON", "TRIED", "AT", "ERROR"), *map(_row, found)]
     if not found:
         answer.note("there are no dead letters")
@@ -94,6 +102,8 @@ def _meant(
     """The dead letters a command line names; more than one only after a yes."""
     if bool(numbers) == every:
         raise click.UsageError("give the NUMBERs that `actorium dlq ls` shows, or --all")
+    if numbers and agent != EVERY:
+        raise click.UsageError("--agent chooses among --all; a NUMBER is one dead letter of one agent")
     chosen = connected(answer, lambda client: _numbers_of(client, agent)) if every else list(numbers)
     if len(chosen) > 1 and not yes:
         if not sys.stdin.isatty():
@@ -106,10 +116,18 @@ async def _numbers_of(client: "Client", agent: str) -> list[int]:
     """Those there are now: what dies again while we redrive is left for the next time."""
     found: list[int] = []
     while True:
-        page = await client.dead_letters.list(agent=agent, after=found[-1] if found else 0, limit=PAGE)
+        page = await _page(client, agent, found[-1] if found else 0, PAGE)
         found += [letter.seq for letter in page]
         if len(page) < PAGE:
             return found
+
+
+async def _page(client: "Client", agent: str, after: int, limit: int) -> "Sequence[DeadLetter]":
+    """Dead letters, oldest first; of nobody only where the agent exists: its name may be mistyped."""
+    found = await client.dead_letters.list(agent=agent, after=after, limit=limit)
+    if not (found or after or agent == EVERY):
+        await must_exist(client, agent)
+    return found
 
 
 def _each(answer: Answer, act: Act, numbers: list[int]) -> None:

@@ -41,10 +41,11 @@ def doctor(answer: Answer, *, mappings: bool) -> None:
 async def _examine(settings: "Settings") -> "list[Finding]":
     from .cli_machine import look_at_machine
     from .doctor import look_at_server
+    from .doctor_models import look_at_models
     from .telemetry import set_up_logs
 
     set_up_logs(settings)
-    return [*look_at_machine(settings), *await look_at_server(settings)]
+    return [*look_at_machine(settings), *look_at_models(settings), *await look_at_server(settings)]
 
 
 def _said(finding: "Finding") -> str:

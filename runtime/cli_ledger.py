@@ -31,7 +31,7 @@ def verify(answer: Answer, *, agent: str, checkpoint: str | None) -> None:
 
     A cut tail is found only against a checkpoint that was kept somewhere else.
     """
-    earlier = _checkpoint(checkpoint) if checkpoint else None
+    earlier = read_checkpoint(checkpoint) if checkpoint else None
     proven = connected(answer, lambda client: _proven(client, agent, earlier))
     value = {"agent": agent, "count": proven.count, "head": proven.head}
     answer.note(f"the chain of {agent} is whole: {proven.count} records")
@@ -55,7 +55,8 @@ async def _bytes(entries: "AsyncIterator[Entry]") -> "AsyncIterator[bytes]":
         yield entry.value
 
 
-def _checkpoint(text: str) -> "Verified":
+def read_checkpoint(text: str) -> "Verified":
+    """A checkpoint as `ledger verify` prints it. Raises UsageError."""
     from ..storage.verifier import Verified
 
     count, _, head = text.partition(":")

@@ -13,10 +13,10 @@ import click
 
 from .cli_answer import Answer, end, result_status
 from .cli_approvals import lines, login_name
-from .cli_choice import MODEL, chosen, granted, read_budget
+from .cli_choice import MODEL, chosen, granted, read_budget, read_tools
 from .cli_connection import common, must_exist, settings_of
 from .cli_seconds import SECONDS
-from .cli_task import _plain as plain
+from .cli_task import plain
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
@@ -35,7 +35,11 @@ if TYPE_CHECKING:
 @click.argument("source", required=False, default="", metavar="[APP]")
 @click.option("--agent", default="", help="Who does it; APP's first that is nobody's delegate otherwise.")
 @click.option("--model", default="", metavar="PROVIDER:MODEL", help=f"Of an agent made for it [{MODEL}].")
-@click.option("--tools", default="", metavar="MODULE:NAME,...", help="Tools of an agent made for it.")
+@click.option(
+    "--tools",
+    metavar="NAME,...",
+    help="The only tools it may call, of those that the agent has; MODULE:NAME,... of one made for it.",
+)
 @click.option("--budget", default="", metavar="LIMIT=N,...", help="Such as usd=0.5,steps=20.")
 @click.option("--timeout", type=SECONDS, help="Seconds; then it is called off.")
 @click.option("--task-id", default="", metavar="ID", help="The same id twice is the same task.")
@@ -48,13 +52,15 @@ def one_shot(
     source: str,
     agent: str,
     model: str,
-    tools: str,
+    tools: str | None,
     budget: str,
     timeout: float | None,
     task_id: str,
     manner: str | None,
 ) -> None:
     """Have TASK done: by an agent of APP, by --agent of the workers that are up, or by one made for it.
+
+    One that is made for it has a helper of the same kind, which it may give parts of the task to.
 
     Runs on the workers that are up, at --nats, NATS_URL or the embedded server of this machine; where none
     are, on some of its own, which end with it. Progress is on stderr, the answer on stdout. Ctrl-C cancels
@@ -66,13 +72,13 @@ def one_shot(
     from .one_shot import Order
 
     settings = settings_of(answer)
-    limits = read_budget(budget)
-    definitions, name, loaded = chosen(source, agent, model, tools, limits)
+    limits, allowed = read_budget(budget), read_tools(tools)
+    definitions, name, loaded = chosen(source, agent, model, allowed, limits)
     order = Order(
         agent=name,
         task=read_task(task.encode()),
         task_id=task_id or secrets.token_hex(6),
-        grant=granted(limits) if source or agent else None,
+        grant=granted(limits, allowed) if source or agent else None,
         timeout=timeout,
     )
     result = _done(answer, settings, definitions, loaded, order, manner=manner or _manner())
@@ -103,16 +109,18 @@ def _done(
     results: list[Result | None] = []
 
     async def work(client: "Client", hurry: "Hurry") -> None:
-        await must_exist(client, order.agent)
+        await _must_be_on(client, order.agent)
         screen = _screen(answer)
         person = _person(client, screen, manner)
         screen.say(f"run {order.run}")
         results.append(await OneShot(client, order, screen, person, hurry=hurry).run())
 
     there = asyncio.run(found(settings))
-    ours = not source
     if there is not None:
-        asyncio.run(as_guest(there, definitions, work, ours=ours))
+        embedded = not settings.nats.url
+        asyncio.run(as_guest(there, definitions, work, source=source, embedded=embedded))
+        if results and _lacks_key(results[0]):
+            answer.note("keys are read where the workers run, not here: start those with it, or end them")
     elif definitions:
         at_home(settings, definitions, source, work)
     else:
@@ -121,6 +129,28 @@ def _done(
     if not results or results[0] is None:
         raise KeyboardInterrupt
     return results[0]
+
+
+async def _must_be_on(client: "Client", agent: str) -> None:
+    """A task for a stopped agent would wait, and whoever gave it with it.
+
+    Raises:
+        UsageError, UnknownAgent: As `must_exist`.
+        ActorStopped: It is stopped.
+    """
+    from ..actors.errors import ActorStopped
+    from ..bus.subjects import DEFAULT_TENANT
+
+    await must_exist(client, agent)
+    there = await client.names.registry.find(DEFAULT_TENANT, agent)
+    if there.stopped:
+        raise ActorStopped(f"agent {agent!r} is stopped: actorium agent restart {agent}", agent=agent)
+
+
+def _lacks_key(result: "Result | None") -> bool:
+    from ..actors.models.errors import AuthFailed
+
+    return result is not None and result.failure is not None and result.failure.code == AuthFailed.code
 
 
 def _screen(answer: Answer) -> "Screen":

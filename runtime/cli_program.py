@@ -18,6 +18,8 @@ from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
 from .cli_connection import common
 from .cli_example import example
+from .cli_path import called
+from .cli_seconds import Seconds
 
 if TYPE_CHECKING:
     from ..actors.definition import Definition
@@ -35,8 +37,8 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--config", type=click.Path(), help="A TOML file with settings."),
     click.option("--node", help="This machine's name among the others."),
     click.option("--data", type=click.Path(), help="Where the embedded server keeps its streams."),
-    click.option("--lease", type=float, help="Seconds until a silent worker's agents go to others."),
-    click.option("--drain", type=float, help="Seconds that a planned stop waits for what is in hand."),
+    click.option("--lease", type=Seconds(0), help="Seconds until a silent worker's agents go to others."),
+    click.option("--drain", type=Seconds(0), help="Seconds that a planned stop waits for what is in hand."),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     click.option("--log-json", is_flag=True, default=None, help="One JSON object a line on stderr."),
     common,
@@ -80,7 +82,7 @@ def _serve(answer: Answer, source: str, config: str | None, flags: JsonObject, *
     if not embed and not settings.nats.url:
         raise ConfigError("no NATS server is named: set NATS_URL or --nats, or use actorium dev")
     set_up_logs(settings)
-    definitions = _load(source).definitions if source else ()
+    definitions = load_program(source).definitions if source else ()
 
     async def started(used: "Settings", supervisor: "NodeSupervisor") -> None:
         with suppress(click.exceptions.Exit):  # nobody reads it any more; the agents run all the same
@@ -95,31 +97,35 @@ def _settings(answer: Answer, source: str, config: str | None, flags: JsonObject
 
     file = config or (source if source.endswith(".toml") and Path(source).is_file() else None)
     if config and not Path(config).is_file():
-        raise click.UsageError(f"there is no file {config}{_similar(Path(config), '.toml')}")
+        raise click.UsageError(f"there is no file {config}{similar(Path(config), '.toml')}")
     try:
         return load_settings(Path(file) if file else None, flags={"nats.url": answer.url or None, **flags})
     except ConfigError as error:
         raise click.UsageError(error.message) from error
 
 
-def _load(source: str) -> "App":
+def load_program(source: str) -> "App":
     """The program; whatever it raises while it is imported is told with its file and line."""
     from ..bus.errors import ConfigError
     from .app import load_app
 
     place = Path(source.partition(":")[0])
     if place.suffix in (".py", ".toml") and not place.is_file():
-        raise click.UsageError(f"there is no file {place}{_similar(place, '.py', '.toml')}")
+        raise click.UsageError(f"there is no file {place}{similar(place, '.py', '.toml')}")
+    if place.is_file() and place.suffix not in (".py", ".toml"):
+        raise click.UsageError(
+            f"{place} is no program: name a .py file, a .toml file, or package.module:name"
+        )
     sys.path.insert(0, str(Path.cwd()))  # `package.module:name` is looked up where the user stands
     try:
         return load_app(source)
     except ConfigError as error:
         raise click.UsageError(error.message) from error
     except Exception as error:  # the user's own code: anything can come, and is his to see
-        raise ConfigError(f"{_where(error, source)}: {type(error).__name__}: {error}", app=source) from error
+        raise ConfigError(f"{line_of(error, source)}: {type(error).__name__}: {error}", app=source) from error
 
 
-def _where(error: BaseException, source: str) -> str:
+def line_of(error: BaseException, source: str) -> str:
     """The innermost line of the user's program that raised."""
     trace, found = error.__traceback__, source
     while trace is not None:
@@ -132,7 +138,8 @@ def _where(error: BaseException, source: str) -> str:
     return found
 
 
-def _similar(path: Path, *suffixes: str) -> str:
+def similar(path: Path, *suffixes: str) -> str:
+    """A hint at the file beside a path that was probably meant; empty where there is none."""
     import difflib
 
     beside = [file.name for file in path.parent.glob("*") if file.suffix in suffixes]
@@ -168,20 +175,23 @@ def _told(
         ("workers", f"{workers} on node {settings.node_name}"),
     ]
     rows = [(f"  {d.name}", d.kind, "  ".join(_subjects(d).values())) for d in definitions[:SHOWN]]
-    more = [f"  and {len(definitions) - SHOWN} more: actorium agent ls"] if len(definitions) > SHOWN else []
-    following = _next(definitions[0]) if definitions else ["  actorium agent spawn NAME module:Class"]
+    command = called()
+    more = [f"  and {len(definitions) - SHOWN} more: {command} agent ls"] if len(definitions) > SHOWN else []
+    following = (
+        _next(definitions[0], command) if definitions else [f"  {command} agent spawn NAME module:Class"]
+    )
     agents = ["agents", columns(rows)] if rows else ["agents   none of its own"]
     end = "Ctrl-C drains and ends it; a second one does not wait for what is in hand"
     return "\n".join([columns(head), *agents, *more, "next", *following, end])
 
 
-def _next(definition: "Definition") -> list[str]:
+def _next(definition: "Definition", command: str) -> list[str]:
     """Commands to try, ready to be copied."""
     name, text = definition.name, shlex.quote(example(definition))
     return [
-        f"  actorium ask {name} {text}",
-        f"  actorium task send {name} {text} --wait",
-        f"  actorium tap {name}",
+        f"  {command} ask {name} {text}",
+        f"  {command} task send {name} {text} --wait",
+        f"  {command} tap {name}",
         f"  nats pub agents.{name}.inbox {text}",
     ]
 

@@ -14,7 +14,7 @@ import click
 from ..bus.value import JsonObject
 from .cli_answer import Answer, Exit, columns, end
 from .cli_connection import common, connected
-from .cli_ledger import _checkpoint as read_checkpoint
+from .cli_ledger import read_checkpoint
 from .cli_one_shot import one_shot
 
 if TYPE_CHECKING:
@@ -85,12 +85,21 @@ def list_runs(answer: Answer, *, every: bool, limit: int) -> None:
 def show(answer: Answer, *, run: str) -> None:
     """Show what RUN did: steps, calls, tokens, cost, approvals, and the runs that it delegated to."""
 
-    async def find(client: "Client") -> "RunView":
-        return await client.runs.show(*await _found(client, run))
+    async def find(client: "Client") -> "RunView | JsonObject":
+        agent, task_id = await _found(client, run)
+        flow = await workflow_shown(client, agent, task_id)
+        return await client.runs.show(agent, task_id) if flow is None else flow
 
+    from .cli_workflow_choice import workflow_shown
     from .live_tree import tree
 
     view = connected(answer, find)
+    if isinstance(view, dict):
+        from .cli_redaction import redact
+        from .cli_workflow_view import timeline
+
+        answer.data(redact(view), "\n".join(timeline(view, _width())))
+        return
     answer.data(_masked(view), "\n".join(tree(view, width=_width())))
 
 

@@ -8,7 +8,8 @@ import click
 
 from ..bus.value import Json, JsonObject
 from .cli_answer import Answer, columns
-from .cli_connection import agent_argument, common, connected, must_exist
+from .cli_connection import agent_argument, common, connected
+from .cli_schedule_check import fitted, must_come
 from .cli_seconds import Seconds
 
 if TYPE_CHECKING:
@@ -90,13 +91,19 @@ def add(
     except ConfigError as error:
         raise click.UsageError(error.message) from error
 
-    async def stored(client: "Client") -> None:
-        await must_exist(client, agent)
-        await _schedules(client).add(made)
-        await _announce(client)
+    must_come(made, now)
 
-    connected(answer, stored)
-    answer.data(shown(made, now), f"{made.name}, first at {next_text(made, now)}")
+    async def stored(client: "Client") -> "Schedule":
+        import msgspec
+
+        definition = await client.names.registry.find(_tenant(), agent)
+        fits = msgspec.structs.replace(made, what=fitted(definition, made.what, inputs))
+        await _schedules(client).add(fits)
+        await _announce(client)
+        return fits
+
+    told = connected(answer, stored)
+    answer.data(shown(told, now), f"{told.name}, first at {next_text(told, now)}")
 
 
 @schedule.command(name="ls")

@@ -31,6 +31,7 @@ def task() -> None:
 @agent_argument
 @_text
 @_file
+@click.option("--tools", metavar="NAME,...", help="The only tools it may call, of those that the agent has.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
 @click.option("--timeout", type=SECONDS, help="Seconds to wait; no end without.")
 @click.option("--task-id", metavar="ID", help="The same id twice is the same task.")
@@ -40,6 +41,7 @@ def send(
     agent: str,
     text: str | None,
     file: str | None,
+    tools: str | None,
     wait: bool,
     timeout: float | None,
     task_id: str | None,
@@ -49,11 +51,15 @@ def send(
     With --wait it ends 1 where the task failed, 4 where it was denied or over budget. After Ctrl-C or a
     timeout the task goes on; the same command with its --task-id waits again.
     """
-    order = _order(text, file)
+    if task_id == "":
+        raise click.UsageError("--task-id is empty: leave it out, and the task gets an id of its own")
+    from .cli_choice import granted, read_tools
+
+    order, grant = _order(text, file), granted({}, read_tools(tools))
 
     async def sent(client: "Client") -> "Result | None":
         await must_exist(client, agent)
-        handle = await client.tell(agent, order, task_id=task_id)
+        handle = await client.tell(agent, order, task_id=task_id, grant=grant)
         if not (wait or timeout):
             answer.data({"task_id": handle.id, "agent": agent}, handle.id)
             return None
@@ -62,7 +68,7 @@ def send(
 
     result = connected(answer, sent)
     if result is not None:
-        _tell(answer, result)
+        tell_result(answer, result)
 
 
 @click.command(short_help="Ask an agent and print its answer.")
@@ -82,7 +88,7 @@ def ask(answer: Answer, *, agent: str, text: str | None, file: str | None, timeo
         await must_exist(client, agent)
         return await client.ask(agent, order, timeout=timeout)
 
-    _tell(answer, connected(answer, asked))
+    tell_result(answer, connected(answer, asked))
 
 
 def _order(text: str | None, file: str | None) -> "Task":
@@ -107,18 +113,20 @@ def _read(file: str) -> bytes:
     except OSError as error:
         raise click.UsageError(f"cannot read {file}: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        raise click.UsageError(f"{file} is no JSON: {error}") from error
+        raise click.UsageError(f"{'stdin' if file == '-' else file} is no JSON: {error}") from error
     return body
 
 
-def _tell(answer: Answer, result: "Result") -> None:
-    answer.data(result, _plain(result.data))
+def tell_result(answer: Answer, result: "Result") -> None:
+    """Print a result, and end the command as the task did."""
+    answer.data(result, plain(result.data))
     if result.error:
         answer.note(f"{result.status}: {result.error}")
     end(result_status(result))
 
 
-def _plain(data: Json) -> str:
+def plain(data: Json) -> str:
+    """What a task answered, for people: text as it is, everything else as JSON of many lines."""
     import msgspec
 
     if isinstance(data, str) or data is None:

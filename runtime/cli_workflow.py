@@ -1,11 +1,9 @@
-"""Workflow on the command line: check, draw and deploy files; list, show and steer runs.
+"""Workflow on the command line: draw and deploy files; list, show and steer runs.
 
-Not responsible for starting runs (`cli_workflow_run.py`). Invariant: what is wrong with a file is told at
-once, all of it, each with file and line.
+Not responsible for checking files (`cli_workflow_check.py`) nor for starting runs (`cli_workflow_run.py`).
 """
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,14 +12,17 @@ from ..bus.value import Json
 from .cli_answer import Answer, Exit, columns, end
 from .cli_approvals import login_name
 from .cli_connection import common, connected
+from .cli_workflow_check import validate
+from .cli_workflow_choice import must_be_heard, run_of
+from .cli_workflow_migrate import migrate
 from .cli_workflow_run import fork, retry, run
 
 if TYPE_CHECKING:
     from ..actors.receipt import Receipt
     from ..actors.workflows.definition import Workflow
-    from ..actors.workflows.problem import Problem
     from .client import Client
-    from .workflows import Deployment, ListedRun
+    from .workflow_told import ListedRun
+    from .workflows import Deployment
 
 _file = click.argument("file", metavar="FILE")
 _which = click.argument("which", metavar="FILE|NAME")
@@ -30,32 +31,17 @@ _run = click.argument("name", metavar="RUN")
 
 @click.group(short_help="DAGs of steps: check, draw, deploy, run and watch them.")
 def workflow() -> None:
-    """Workflows: steps for agents in TOML or JSON, run in parallel where they can be, over any death.
+    """Workflows: steps for agents in TOML, JSON or Python, run in parallel where they can be, over any death.
 
     RUN below is WORKFLOW/ID, or the run's id, or the beginning of either where it is unique.
     """
 
 
+workflow.add_command(validate)
 workflow.add_command(run)
 workflow.add_command(retry)
 workflow.add_command(fork)
-
-
-@workflow.command()
-@common
-@_file
-@click.option("--app", "source", metavar="APP", help="Also hold it against the agents of this program.")
-@click.option("--deployed", is_flag=True, help="Also hold it against the agents that are deployed.")
-def validate(answer: Answer, *, file: str, source: str | None, deployed: bool) -> None:
-    """Find all that is wrong with FILE before anything starts: a line each, and exit status 1.
-
-    Cycles, unknown names, missing inputs, steps that never run, times that never come. Agents are not known
-    without --app or --deployed.
-    """
-    found, name, steps = _problems(answer, Path(file), source, deployed=deployed)
-    fine = f"{file}: {name} can work: {steps} step{'s' * (steps != 1)}"
-    answer.data(found, "\n".join(str(problem) for problem in found) or fine)
-    end(Exit.FAILED if found else Exit.OK)
+workflow.add_command(migrate)
 
 
 @workflow.command()
@@ -77,9 +63,9 @@ def graph(answer: Answer, *, which: str, as_mermaid: bool) -> None:
 @_file
 def deploy(answer: Answer, *, file: str) -> None:
     """Make FILE known by its name: runs that begin from now on follow it, live ones go on with their own."""
-    from ..actors.workflows.source import read_source
+    from .cli_workflow_source import read_file
 
-    source = read_source(Path(file))
+    source = read_file(file).source
 
     async def deployed(client: "Client") -> "Deployment":
         return await client.workflows.deploy(source.workflow, source.lines)
@@ -124,7 +110,7 @@ def show(answer: Answer, *, name: str) -> None:
     from .cli_workflow_view import timeline
 
     async def find(client: "Client") -> Json:
-        return await client.show(*await client.runs.find(name))
+        return await client.show(*await run_of(client, name))
 
     told = connected(answer, find)
     answer.data(redact(told), "\n".join(timeline(told, _width())))
@@ -142,7 +128,8 @@ def signal(answer: Answer, *, name: str, signal_name: str, data: str | None, sig
     from .cli_workflow_inputs import value_of
 
     async def send(client: "Client") -> tuple[str, bool]:
-        flow, run_id = await client.runs.find(name)
+        flow, run_id = await run_of(client, name)
+        await must_be_heard(client, flow, run_id, signal_name)
         told = None if data is None else value_of(data)
         counts = await client.signal(
             flow, run_id, signal_name, told, signal_id=signal_id or None, by=by or login_name()
@@ -160,7 +147,7 @@ def pause(answer: Answer, *, name: str, by: str) -> None:
     """Have RUN begin no more steps until it is resumed; what runs goes on."""
 
     async def told(client: "Client") -> tuple[str, bool]:
-        flow, run_id = await client.runs.find(name)
+        flow, run_id = await run_of(client, name)
         return f"{flow}/{run_id}", await client.pause(flow, run_id, by=by or login_name())
 
     _counted(answer, *connected(answer, told), "is paused")
@@ -174,7 +161,7 @@ def resume(answer: Answer, *, name: str, by: str) -> None:
     """Have RUN go on after a pause."""
 
     async def told(client: "Client") -> tuple[str, bool]:
-        flow, run_id = await client.runs.find(name)
+        flow, run_id = await run_of(client, name)
         return f"{flow}/{run_id}", await client.resume(flow, run_id, by=by or login_name())
 
     _counted(answer, *connected(answer, told), "goes on")
@@ -189,46 +176,19 @@ def cancel(answer: Answer, *, name: str, reason: str) -> None:
     from .one_shot import receipt_lines
 
     async def cut(client: "Client") -> "Receipt":
-        return await client.cancel(*await client.runs.find(name), reason)
+        return await client.cancel(*await run_of(client, name), reason)
 
     receipt = connected(answer, cut)
     answer.data(receipt, "\n".join(receipt_lines(receipt)))
     end(Exit.OK if receipt else Exit.FAILED)
 
 
-def _problems(
-    answer: Answer, file: Path, source: str | None, *, deployed: bool
-) -> "tuple[list[Problem], str, int]":
-    """What is wrong with a file, the workflow's name, and how many steps it has."""
-    from ..actors.workflows.problem import InvalidWorkflow
-    from ..actors.workflows.source import read_source
-    from .workflow_parts import problems_of, workflows_in
-
-    try:
-        read = read_source(file)
-    except InvalidWorkflow as error:
-        return list(error.problems), "", 0
-    flow, lines = read.workflow, read.lines
-    if deployed:
-        found = connected(answer, lambda client: client.workflows.problems(flow, lines))
-    elif source:
-        from .cli_program import _load as load_program
-
-        definitions = load_program(source).definitions
-        there = workflows_in(definitions) | {flow.name: flow}
-        found = problems_of(flow, {one.name for one in definitions} | {flow.name}, there, lines)
-    else:
-        found = problems_of(flow, lines=lines)
-    return found, flow.name, len(flow.steps)
-
-
 def _found(answer: Answer, which: str) -> "Workflow":
     """A workflow by its file, or the one that is deployed."""
-    from ..actors.workflows.source import read_source
-    from .cli_workflow_inputs import is_file
+    from .cli_workflow_source import is_file, read_file
 
     if is_file(which):
-        return read_source(Path(which)).workflow
+        return read_file(which).source.workflow
     return connected(answer, lambda client: client.workflows.find(which))
 
 

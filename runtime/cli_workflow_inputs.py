@@ -6,10 +6,14 @@ Invariant: a value is JSON where it can be read so, else it is the text as it st
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ..bus.value import Json, JsonObject
+
+if TYPE_CHECKING:
+    from ..actors.workflows.definition import Workflow
 
 
 def read_inputs(pairs: tuple[str, ...], file: str | None) -> JsonObject:
@@ -25,6 +29,20 @@ def read_inputs(pairs: tuple[str, ...], file: str | None) -> JsonObject:
     return {**(_from_file(file) if file else {}), **told}
 
 
+def as_declared(workflow: "Workflow", inputs: JsonObject, pairs: tuple[str, ...]) -> JsonObject:
+    """Inputs where a single one is text if that is what the workflow takes: `--input zip=8001`.
+
+    Args:
+        inputs: As `read_inputs` made them of the pairs.
+    """
+    from ..actors.workflows.definition import InputType
+
+    told = {name: text for name, _, text in (pair.partition("=") for pair in pairs)}
+    wanted = {name for name, one in workflow.inputs.items() if one.type is InputType.STRING}
+    texts = {name: told[name] for name in wanted & told.keys() if inputs[name] is not None}
+    return inputs | {name: text for name, text in texts.items() if not isinstance(inputs[name], str)}
+
+
 def value_of(text: str) -> Json:
     """JSON where it is, else the text."""
     try:
@@ -36,11 +54,6 @@ def value_of(text: str) -> Json:
 def _refuse(constant: str) -> Json:
     """NaN and the infinities, which Python reads, are no JSON."""
     raise ValueError(constant)
-
-
-def is_file(which: str) -> bool:
-    """Whether FILE|NAME means a file: by its ending, or because there is one."""
-    return which.endswith((".toml", ".json")) or Path(which).is_file()
 
 
 def _from_file(file: str) -> JsonObject:

@@ -13,7 +13,7 @@ from .workflow_tree import MARKS, head, progress, seconds
 
 if TYPE_CHECKING:
     from ..actors.workflows.definition import Workflow
-    from .workflows import ListedRun
+    from .workflow_told import ListedRun
 
 RUNS: Final = ("RUN", "STATE", "AT", "TOOK", "ERROR")
 WORKFLOWS: Final = ("WORKFLOW", "DEFINITION", "STEPS", "TRIGGERS", "DESCRIPTION")

@@ -10,7 +10,6 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self
 
@@ -21,16 +20,16 @@ from ..actors.message import to_task
 from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.claim import check_in, check_out
-from ..bus.codec import encode, read_event, read_result
+from ..bus.codec import encode, read_result
 from ..bus.dead_letters import DeadLetters
 from ..bus.envelope import AGENT, BLOB, Envelope
-from ..bus.errors import BadMessage, ConfigError, InternalError
-from ..bus.port import Bus, Message
-from ..bus.task import Event, Result, Task
+from ..bus.errors import ConfigError, InternalError
+from ..bus.port import Message
+from ..bus.task import Result, Task
 from ..bus.value import Json, JsonObject
 from .config import NatsSettings, Settings, load_settings
 from .courier import BusCourier
-from .embedded import running_url
+from .handle import Handle
 from .namespace import Namespace, connect
 
 if TYPE_CHECKING:  # imported when they are first used: who only tells and asks does not pay for runs
@@ -41,79 +40,7 @@ if TYPE_CHECKING:  # imported when they are first used: who only tells and asks 
     from .runs import Runs
     from .workflows import Deployment, Workflows
 
-LOOK_BACK = 1000  # stored events that are searched for those of a task
-FINAL = frozenset({"completed", "failed", "dead_letter"})
 ASK_TIMEOUT = 30.0  # seconds
-
-
-class Handle:
-    """A task that was stored, and will end in exactly one result.
-
-    Attributes:
-        id: The task's id.
-        agent: The agent it was stored for.
-    """
-
-    def __init__(
-        self, agent: str, task_id: str, bus: Bus, courier: BusCourier, waiter: "asyncio.Future[Message]"
-    ) -> None:
-        self.id = task_id
-        self.agent = agent
-        self._bus = bus
-        self._courier = courier
-        self._waiter = waiter
-
-    async def result(self, *, timeout: float | None = None) -> Result:
-        """Wait for the result; over restarts of anything but this client.
-
-        Args:
-            timeout: Seconds; None: for ever.
-
-        Raises:
-            DeadlineExceeded: None yet; the task goes on, and a later call may find its result.
-        """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        return await self._courier.outcome(self.agent, self.id, self._waiter, deadline)
-
-    async def events(self) -> AsyncIterator[Event]:
-        """The task's events until it ends: those the server still has of late, then as they come.
-
-        Delivery: at most once; a busy server keeps only the newest.
-        """
-        subject = subjects.public(subjects.DEFAULT_TENANT, self.agent, "events")
-        queue: asyncio.Queue[Event] = asyncio.Queue()
-        subscription = await self._bus.subscribe(subject, lambda message: _take(message, self.id, queue))
-        try:
-            for event in await self._earlier(subject, queue):
-                yield event
-                if event.kind in FINAL:
-                    return
-            while True:
-                event = await queue.get()
-                yield event
-                if event.kind in FINAL:
-                    return
-        finally:
-            await subscription.close()
-
-    async def _earlier(self, subject: str, live: "asyncio.Queue[Event]") -> list[Event]:
-        """Stored events of this task, and none of those that are also waiting in the live queue."""
-        newest = await self._bus.newest(subjects.EVENTS, subject)
-        after = max(0, newest.seq - LOOK_BACK) if newest else 0
-        past = await self._bus.history(subjects.EVENTS, subject, after=after, limit=LOOK_BACK)
-        found: asyncio.Queue[Event] = asyncio.Queue()
-        for stored in past:
-            _take(stored.message, self.id, found)
-        events = [found.get_nowait() for _ in range(found.qsize())]
-        waiting = [live.get_nowait() for _ in range(live.qsize())]
-        for event in waiting:
-            if event not in events:
-                live.put_nowait(event)
-        return events
-
-    async def cancel(self, reason: str = "") -> Receipt:
-        """Cancel it, and everything it delegated; the receipt is false where it has ended."""
-        return await self._courier.cancel(self.agent, self.id, reason)
 
 
 class Client:
@@ -277,9 +204,14 @@ class Client:
 
         Raises:
             InvalidWorkflow: It cannot work with the agents that are there.
+            OtherRun: A run of that id began with other inputs; it goes on as it is.
             MailboxFull, BusLost: As `tell`. Inputs that do not fit end the run as a failure.
         """
+        from .workflow_repeat import must_be_the_same
+
         name = workflow if isinstance(workflow, str) else (await self.deploy(workflow)).name
+        if run_id:
+            await must_be_the_same(self.workflows, name, run_id, inputs or {})
         return await self.tell(name, Task(inputs=inputs or {}), task_id=run_id, grant=grant)
 
     async def signal(
@@ -365,9 +297,13 @@ class Client:
         Raises:
             NotFound: There is no such question.
             AnswerRefused: It was answered before, it expired, or the answer is for other arguments.
+            ConfigError: The verdict is none.
         """
-        from ..actors.runs.approval import Verdict
+        from ..actors.fields import nearest
+        from ..actors.runs.approval import ANSWERS, Verdict
 
+        if verdict not in ANSWERS:
+            raise ConfigError(f"{verdict!r} is no answer{nearest(str(verdict), ANSWERS)}")
         pending = await self.desk.find(question_id)
         return await self.desk.answer(
             pending.question, Verdict(verdict), seen=seen, arguments=arguments, text=text, by=by
@@ -425,13 +361,6 @@ class Client:
         return await self.names.registry.all(subjects.DEFAULT_TENANT)
 
 
-def _take(message: Message, task_id: str, queue: "asyncio.Queue[Event]") -> None:
-    with suppress(BadMessage, asyncio.QueueFull):
-        event = read_event(message.payload)
-        if event.task == task_id:
-            queue.put_nowait(event)
-
-
 def _new_id() -> str:
     return secrets.token_hex(12)
 
@@ -443,6 +372,8 @@ async def _reachable(url: str | None, settings: Settings | None) -> Settings:
         found = msgspec.structs.replace(found, nats=NatsSettings(url=url))
     if found.nats.url:
         return found
+    from .embedded import running_url  # and with it all that finds, fetches and starts servers
+
     embedded = await running_url(found)
     if embedded is None:
         raise ConfigError("no NATS is running here: start one with `actorium dev app.py`, or set NATS_URL")

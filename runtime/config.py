@@ -9,7 +9,6 @@ Keys of models are no settings, unless they are written here: adapters read the 
 import os
 import re
 import socket
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -142,6 +141,8 @@ def load_settings(
 
 def read_toml(path: Path) -> JsonObject:
     """A TOML file as a dict. Raises ConfigError with file and line."""
+    import tomllib  # who has no file does not need it
+
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from itertools import count
 from typing import Protocol
 from weakref import WeakValueDictionary
@@ -152,7 +153,7 @@ class BusCourier:
             host = self._local(self._part(agent))
             if host is not None:
                 here = msgspec.structs.replace(envelope, reply_to="") if envelope.reply_to else envelope
-                return await self._short_cut(host, agent, task, here)
+                return await self._short_cut(host, agent, read_task(encode(task)), here)
         payload, blob = await check_in(self._blobs, encode(task))
         sent = msgspec.structs.replace(envelope, blob=blob) if blob else envelope
         reply = await self._until(agent, payload, sent.headers, envelope.deadline)
@@ -329,7 +330,7 @@ class BusCourier:
             timer.cancel()
 
     def _part(self, agent: str) -> int:
-        return subjects.partition(self._tenant, subjects.token(agent, "agent id"), self._partitions)
+        return _partition(self._tenant, agent, self._partitions)
 
     def _arrived(self, message: Message) -> None:
         waiter = self._waiting.pop(message.subject.rpartition(".")[2], None)
@@ -389,6 +390,12 @@ class BusCourier:
         if failure is not None and (failure.code in NOT_RUN or failure.code in UNSURE):
             raise from_failure(failure)
         return result
+
+
+@lru_cache(maxsize=4096)
+def _partition(tenant: str, agent: str, partitions: int) -> int:
+    """The partition of an agent id, hashed once and not for each message; raises as `subjects.token`."""
+    return subjects.partition(tenant, subjects.token(agent, "agent id"), partitions)
 
 
 def _late(answer: "asyncio.Future[Result]", agent: str) -> None:

@@ -1,7 +1,8 @@
 """The demo: an embedded NATS, workers, and a task from a plain NATS subject for agents that think.
 
 They work on a real text. Prints progress on stderr and the result on stdout; needs no terminal, no key and no
-network.
+network. Invariant: its embedded server and its report live in a directory of their own, and end with it; only
+a NATS that the user names keeps what happened.
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from ..bus.envelope import MSG_ID, TASK_ID
 from ..bus.port import Message
 from ..bus.task import Event, Result, Task
 from .app import load_app
+from .cli_path import called
 from .client import Client
 from .config import Settings, load_settings
 from .demo_agents import app
@@ -35,18 +37,23 @@ TIMEOUT = 50.0  # seconds
 AGENT = "editor"
 NEXT = """\
 Try next, while it stays up (./run demo --keep):
-  actorium agent ls
-  actorium run ls --all
-  actorium run show editor/{task_id}
-  actorium task send librarian {path} --wait
-  actorium tap editor
+{export}  {command} agent ls
+  {command} run ls --all
+  {command} run show editor/{task_id}
+  {command} task send librarian {path} --wait
+  {command} tap editor
   nats pub agents.librarian.inbox {path}
-Write your own: examples/agents.py or examples/counter.py, then actorium dev examples/agents.py
+Write your own: examples/agents.py or examples/counter.py, then {command} dev examples/agents.py
 """
 
 
-def main(*, keep: bool = False, path: str = "") -> int:
-    """Run the demo; `keep` stays up until Ctrl-C.
+def main(*, keep: bool = False, path: str = "", url: str = "") -> int:
+    """Run the demo.
+
+    Args:
+        keep: Stay up until Ctrl-C.
+        path: The text to work on; one that comes with Python otherwise.
+        url: The NATS to use; empty: as the settings say, else an embedded one.
 
     Returns:
         The exit status.
@@ -54,9 +61,16 @@ def main(*, keep: bool = False, path: str = "") -> int:
     Raises:
         KeyboardInterrupt: Ctrl-C came before the result.
     """
-    begun = time.monotonic()
-    settings = msgspec.structs.replace(load_settings(), log_level="warning")
+    settings = load_settings(flags={"nats.url": url or None, "log_level": "warning"})
     set_up_logs(settings)
+    with tempfile.TemporaryDirectory(prefix="actorium-demo-", ignore_cleanup_errors=True) as home:
+        result = _run(msgspec.structs.replace(settings, data=home), path, keep=keep)
+    return 0 if result.error is None else 1
+
+
+def _run(settings: Settings, path: str, *, keep: bool) -> Result:
+    """Start everything, show it, and end it; what it writes goes to the data directory of the settings."""
+    begun = time.monotonic()
     text = (Path(path) if path else Path(pydoc_data.topics.__file__)).resolve()
     load_app(app.source)
     results: list[Result] = []
@@ -66,8 +80,10 @@ def main(*, keep: bool = False, path: str = "") -> int:
         _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
         _say(f"model       {THINKS_WITH}")
         async with Client(settings=used) as client:
-            task_id, result = await _show(client, text)
-        _report(result, task_id, text, time.monotonic() - begun)
+            task_id, result = await _show(client, text, used.data_dir / "report.txt")
+        export = "" if settings.nats.url else f"  export NATS_URL={used.nats.url}\n"
+        told = NEXT.format(command=called(), path=text, task_id=task_id, export=export)
+        _report(result, told, text, time.monotonic() - begun)
         results.append(result)
         if keep:
             _say("staying up; Ctrl-C ends it")
@@ -77,10 +93,10 @@ def main(*, keep: bool = False, path: str = "") -> int:
     run(app.definitions, app.source, settings, embed=True, started=show)
     if not results:
         raise KeyboardInterrupt
-    return 0 if results[0].error is None else 1
+    return results[0]
 
 
-async def _show(client: Client, text: Path) -> tuple[str, Result]:
+async def _show(client: Client, text: Path, report: Path) -> tuple[str, Result]:
     """Publish the task as any NATS client would, show what happens, answer, and wait for the result."""
     bus, task_id = client.names.bus, f"demo-{secrets.token_hex(4)}"
     answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
@@ -89,7 +105,6 @@ async def _show(client: Client, text: Path) -> tuple[str, Result]:
     await bus.subscribe("agents.*.events", lambda message: _progress(message, task_id, asked.put_nowait))
     await bus.subscribe(outbox, lambda message: _take(message, task_id, answer))
     inbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "inbox")
-    report = Path(tempfile.gettempdir()) / f"actorium-{task_id}.txt"
     task = Task(action="", spec=f"Write a report about {text} to {report}")
     named = {MSG_ID: task_id, TASK_ID: task_id}
     receipt = await bus.request(inbox, msgspec.json.encode(task), named, timeout=TIMEOUT)
@@ -100,7 +115,6 @@ async def _show(client: Client, text: Path) -> tuple[str, Result]:
             return task_id, await answer
     finally:
         answering.cancel()
-        report.unlink(missing_ok=True)
 
 
 async def _answer(client: Client, asked: "asyncio.Queue[Event]") -> None:
@@ -145,11 +159,10 @@ def _progress(message: Message, task_id: str, asked: Callable[[Event], None]) ->
     _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
 
 
-def _report(result: Result, task_id: str, text: Path, seconds: float) -> None:
+def _report(result: Result, told: str, text: Path, seconds: float) -> None:
     """The result on stdout; what was used and what to try on stderr."""
     print(msgspec.json.format(msgspec.json.encode(result)).decode())  # noqa: T201
     used = "agents.editor.inbox  agents.*.events  agents.editor.outbox"
-    told = NEXT.format(path=text, task_id=task_id)
     _say(f"subjects    {used}\ndone        {text.name} in {seconds:.1f} s\n\n{told}")
 
 

@@ -4,14 +4,18 @@ Not responsible for what runs in the workers. Invariant: however it ends, nothin
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from ..actors.definition import Definition
+from ..bus.errors import ActoriumError
 from .config import Settings, load_settings
 from .embedded import find_server, with_server
 from .interrupts import Interrupts
+from .readiness import check_models, check_strangers, look_at_addresses
 from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 
@@ -40,9 +44,10 @@ def run(
         started: Runs beside the workers from when they are up; it is cancelled when they stop.
 
     Raises:
-        ActoriumError: It cannot start, or workers ended too often.
+        ActoriumError: It cannot start, workers ended too often, or an agent has no model that can be asked.
         KeyboardInterrupt: Ctrl-C cut the start, or (a second one) the wait for what was in hand.
     """
+    check_models(definitions, settings)
     binary = find_server(settings) if embed else None
     if not asyncio.run(serve(definitions, source, settings, embed=embed, binary=binary, started=started)):
         raise KeyboardInterrupt
@@ -65,11 +70,15 @@ async def serve(
     interrupts = Interrupts()
     try:
         async with AsyncExitStack() as stack:
+            server = None
             if embed:
                 settings, server = await with_server(settings, binary)
                 if server is not None:
                     stack.push_async_callback(server.stop)
-            await _run_beside(NodeSupervisor(definitions, source, settings), settings, interrupts, started)
+            await check_strangers(definitions, settings, embedded=server is not None)
+            supervisor = NodeSupervisor(definitions, source, settings)
+            look = partial(look_at_addresses, definitions, settings)
+            await _run_beside(supervisor, settings, interrupts, started, look)
     except asyncio.CancelledError:
         if not interrupts.ended_start:
             raise
@@ -79,7 +88,11 @@ async def serve(
 
 
 async def _run_beside(
-    supervisor: NodeSupervisor, settings: Settings, interrupts: Interrupts, started: Started
+    supervisor: NodeSupervisor,
+    settings: Settings,
+    interrupts: Interrupts,
+    started: Started,
+    look: Callable[[], Coroutine[Any, Any, None]],
 ) -> None:
     interrupts.hurried_by(supervisor.hurry)
 
@@ -89,17 +102,24 @@ async def _run_beside(
         await started(settings, supervisor)
 
     async with asyncio.TaskGroup() as tasks:
-        told = tasks.create_task(beside())
+        others = (tasks.create_task(beside()), tasks.create_task(look()))
         await supervisor.run()
-        told.cancel()
+        for other in others:
+            other.cancel()
 
 
 def run_program(definitions: Sequence[Definition], source: str) -> None:
-    """`App.run`: everything in one go. Raises SystemExit where Ctrl-C cut something short."""
+    """`App.run`: everything in one go.
+
+    Raises:
+        SystemExit: It could not start, which is said in a line; or Ctrl-C cut something short.
+    """
     try:
         settings = load_settings()
         set_up_logs(settings)
         run(definitions, source, settings, embed=True)
+    except ActoriumError as error:
+        raise SystemExit(f"error: {error.message}") from error
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
 

@@ -26,6 +26,8 @@ from .namespace import connect_bus
 BUCKETS = ("KV_nodes", "KV_owners", "KV_defs", "KV_state", "OBJ_blobs")
 SKEW = 0.5  # seconds between two clocks that are worth a word
 CLOCK = "doctor"  # a key of the bucket `state`
+DEFAULT_SYNC = 120  # seconds between two flushes of a server that was told nothing, 2.9.10 included
+UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}  # in seconds
 
 
 class Level(StrEnum):
@@ -189,23 +191,39 @@ def power_loss(version: Version, *, sync: str | None, replicas: int) -> Finding:
     """Which promise holds when machines lose power; the table of docs/guarantees.md in one line.
 
     Args:
-        sync: When the server flushes to its disk: `always`, a duration, or empty for its own default of up
-            to two minutes; None: it cannot be seen from here.
+        sync: When the server flushes to its disk: `always`, a duration, or empty for its own default of two
+            minutes; None: it cannot be seen from here, for a server does not tell its clients.
         replicas: Servers that keep each message.
     """
     killed = "kill -9 of anything loses nothing acknowledged"
+    loss = "a power loss" if replicas == 1 else "a power loss of a minority of the servers"
     if version < (2, 10, 0):
-        do = "nats-server 2.10 or newer flushes more often; with jetstream { sync_interval: always } always"
-        return Finding("power loss", Level.NOTE, f"{killed}; a power loss may lose the last minute", do)
-    who = "of the server" if replicas == 1 else "of a minority of the servers"
+        says = (
+            f"{killed}; a power loss may lose the last {DEFAULT_SYNC} s, which 2.9 cannot be told to change"
+        )
+        do = "nats-server 2.10 or newer takes jetstream { sync_interval: ... }; with always nothing is lost"
+        return Finding("power loss", Level.NOTE, says, do)
     if sync == "always":
-        return Finding("power loss", Level.OK, f"a power loss {who} loses nothing acknowledged")
+        says = f"sync_interval is always: {loss} loses 0 s of what was acknowledged"
+        return Finding("power loss", Level.OK, says)
     if sync is None:
-        says = f"{killed}; nor does a power loss {who}, if it syncs always, which is not seen from here"
+        says = (
+            f"{killed}; sync_interval is unknown, for the server does not tell: {loss} may lose the last "
+            f"{DEFAULT_SYNC} s (its default), and 0 s only with sync_interval: always"
+        )
         return Finding("power loss", Level.NOTE, says, "check nats.conf: jetstream { sync_interval: always }")
-    says = f"{killed}; a power loss may lose the last {sync or 'two minutes'} (sync_interval)"
+    told = f"sync_interval is {sync}" if sync else "sync_interval is its default"
+    says = f"{killed}; {told}: a power loss may lose the last {_seconds(sync)} s"
     do = "run a nats-server of your own with jetstream { sync_interval: always } and set NATS_URL"
     return Finding("power loss", Level.NOTE, says, do)
+
+
+def _seconds(sync: str) -> str:
+    """Seconds of a duration as nats.conf has it; the text itself where it is none that we know."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", sync)
+    if "".join(number + unit for number, unit in parts) != sync:
+        return sync
+    return f"{sum(float(number) * UNITS[unit] for number, unit in parts) if sync else DEFAULT_SYNC:g}"
 
 
 def _sync(conf: str) -> str | None:

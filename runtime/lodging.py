@@ -4,7 +4,6 @@ Not responsible for the task. Invariant: workers are started only where none are
 take agents away from a program whose code they do not have.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
@@ -12,8 +11,6 @@ import msgspec
 
 from ..actors.definition import Definition
 from ..actors.errors import ActorError
-from ..actors.problem import refuse
-from ..actors.runs.health import check_models
 from ..bus import subjects
 from ..bus.envelope import OP
 from ..bus.errors import ActoriumError, BusLost, ConfigError, NoOwner
@@ -40,26 +37,27 @@ async def found(settings: Settings) -> Settings | None:
         return there if await _is_up(client) else None
 
 
-async def as_guest(settings: Settings, definitions: Sequence[Definition], work: Work, *, ours: bool) -> None:
+async def as_guest(
+    settings: Settings, definitions: Sequence[Definition], work: Work, *, source: str, embedded: bool
+) -> None:
     """Do the work with workers that are up.
 
     Args:
         definitions: Agents that must be there.
-        ours: They need no code of a program: they are defined where they are not there.
+        source: The program they are of; empty: they need none, and are defined where they are not there.
+        embedded: The server is this machine's own, beside which there can be another one.
 
     Raises:
-        ConfigError: An agent is not there as it is defined here.
+        ConfigError: An agent is not there as it is defined here; it says what can be done.
     """
     async with Client(settings=settings) as client:
         for definition in definitions:
-            if await _has(client, definition):
+            there = await _there(client, definition)
+            if there is not None and _same(there, definition):
                 continue
-            if not ours:
-                raise ConfigError(
-                    f"workers are up here, and do not have agent {definition.name!r} as it stands: "
-                    "run it there (actorium dev), or stop them first",
-                    agent=definition.name,
-                )
+            if source:
+                told = _not_theirs(definition.name, source, known=there is not None, embedded=embedded)
+                raise ConfigError(told, agent=definition.name)
             await client.spawn(definition)
         await work(client, lambda: None)
 
@@ -71,7 +69,6 @@ def at_home(settings: Settings, definitions: Sequence[Definition], source: str, 
         ConfigError: An agent has no model that can answer.
         KeyboardInterrupt: Ctrl-C came before the work began.
     """
-    refuse(asyncio.run(check_models(definitions, settings.models)))
     few = msgspec.structs.replace(settings, workers=settings.workers or WORKERS)
     failed: list[BaseException] = []
     began: list[bool] = []
@@ -105,9 +102,24 @@ async def _is_up(client: Client) -> bool:
     return True
 
 
-async def _has(client: Client, definition: Definition) -> bool:
+async def _there(client: Client, definition: Definition) -> Definition | None:
+    """The agent of that name that the workers have."""
     with suppress(ActorError):
-        there = await client.names.registry.find(definition.tenant, definition.name)
-        started = msgspec.structs.replace(there, stopped=definition.stopped)
-        return msgspec.json.encode(started) == msgspec.json.encode(definition)  # a tuple comes back as a list
-    return False
+        return await client.names.registry.find(definition.tenant, definition.name)
+    return None
+
+
+def _same(there: Definition, definition: Definition) -> bool:
+    started = msgspec.structs.replace(there, stopped=definition.stopped)
+    return msgspec.json.encode(started) == msgspec.json.encode(definition)  # a tuple comes back as a list
+
+
+def _not_theirs(agent: str, source: str, *, known: bool, embedded: bool) -> str:
+    """What is said where a program is named, and workers of another one are up."""
+    wrong = f"agent {agent!r} otherwise than {source}" if known else f"no agent {agent!r}"
+    theirs = f"--agent {agent} without {source} takes theirs, or " if known else ""
+    apart = "ACTORIUM_DATA=DIR actorium run" if embedded else "NATS_URL=URL actorium run"
+    return (
+        f"the workers that are up have {wrong}: {theirs}start {source} in their place "
+        f"(actorium dev {source}), or run it apart from them, on another server ({apart} ...)"
+    )

@@ -26,7 +26,6 @@ from .workflow_parts import EXECUTE
 
 STREAM, SEQUENCE = "Nats-Stream", "Nats-Sequence"  # headers of what a stream publishes again
 UNREAD: Final = "templates"  # in the spec of a schedule's task: its inputs refer to the moment
-_INTERNAL: Final = frozenset({"inp", "led", "ctl", "dlq"})
 _ID: Final = re.compile(r"[A-Za-z0-9_.:/-]{1,128}\Z")
 _NAME: Final = 63  # characters of a schedule's name
 
@@ -73,17 +72,10 @@ def task_id_of(message: Message) -> str:
     return f"event-{_hash(f'{stream}/{seq}')}" if stream and seq else ""
 
 
-def may_listen(tenant: str, workflow: str, subject: str) -> bool:
-    """Whether a workflow may be started by what is published on a subject.
-
-    Not by our own traffic, nor by its own events, which would start it for ever; of other tenants than the
-    default one only by what is theirs.
-    """
-    head = subject.partition(".")[0]
-    if head in _INTERNAL or head.startswith(("$", "_")):
-        return False
+def webhook_subject(tenant: str, path: str) -> str:
+    """Where the requests to a webhook are published: `webhooks.<path>`."""
     prefix = "" if tenant == DEFAULT_TENANT else f"tenants.{tenant}."
-    return subject.startswith(prefix) and not subject.startswith(f"{prefix}agents.{workflow}.")
+    return f"{prefix}webhooks.{path}"
 
 
 def schedule_for(

@@ -120,7 +120,7 @@ class OneShot:
             try:
                 result = await handle.result(timeout=order.timeout)
                 watch.look()
-                await asyncio.wait([watching], timeout=LAST_WORDS if watch.view.began_ms else 0.0)
+                await asyncio.wait([watching], timeout=LAST_WORDS if _is_run(result, watch) else 0.0)
             finally:
                 watching.cancel()
                 attending.cancel()
@@ -148,6 +148,11 @@ class OneShot:
             return
         for text in receipt_lines(receipt):
             self._screen.say(text)
+
+
+def _is_run(result: Result, watch: RunWatch) -> bool:
+    """Whether there are records to read: of a quick run none may be read yet, and a plain actor has none."""
+    return bool(watch.view.began_ms) or result.metrics.steps is not None
 
 
 def receipt_lines(receipt: Receipt, depth: int = 0) -> Iterator[str]:

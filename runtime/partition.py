@@ -26,14 +26,14 @@ from ..actors.receipt import Receipt
 from ..bus import subjects
 from ..bus.claim import check_out
 from ..bus.codec import read_task
-from ..bus.envelope import BLOB, Envelope, may_answer, read_envelope
+from ..bus.envelope import BLOB, Envelope, read_envelope
 from ..bus.errors import ActoriumError, BadMessage, BusError, BusLost, ConfigError, MailboxFull, NoOwner
 from ..bus.port import Bus, Delivered, Feed, Message
 from ..bus.task import AgentStatus, Result, Task
 from ..bus.value import JsonObject
 from ..storage.errors import Fenced, StorageError
 from ..storage.port import Blobs, Ledger
-from .post import HostPost, Key, PostOffice
+from .post import HostPost, Key, PostOffice, unheard
 from .registry import Registry
 
 Behaviours = Callable[[Definition], Behaviour | Carrier]
@@ -114,7 +114,7 @@ class PartitionHost:
         except BadMessage as error:
             self._office.spawn(reply(failure(error)))
             return
-        if may_answer(message.reply):  # a run outlives us, and answers from wherever it ends
+        if reply is not unheard:  # a run outlives us, and answers from wherever it ends
             envelope = msgspec.structs.replace(envelope, reply_to=message.reply)
         self.offer(
             (tenant, agent), Letter(envelope=envelope, task_id=envelope.task_id, task=task, reply=reply)

@@ -97,11 +97,12 @@ class PostOffice:
             return ended
 
     def replier(self, subject: str) -> Reply:
-        """A function that answers on a reply subject; it does nothing where there is none."""
+        """A function that answers on a reply subject; `unheard` where there is none that we may use."""
+        if not may_answer(subject):
+            return unheard
 
         async def reply(result: Result) -> None:
-            if may_answer(subject):
-                await self.answer(subject, result, {})
+            await self.answer(subject, result, {})
 
         return reply
 
@@ -269,6 +270,10 @@ class HostPost:
         if kind == "stopped":
             log.warning(LogEvent.AGENT_STOPPED, extra={"fields": {"agent": self._key[1], **data}})
         await self._office.event(self._key, kind, task_id, **data)
+
+
+async def unheard(result: Result) -> None:
+    """The reply to who cannot be answered."""
 
 
 async def _nobody(tenant: str, agent: str, task_id: str) -> None:

@@ -7,7 +7,7 @@ worker at most one runs code of its own.
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 
 from ..actors.definition import Definition
 from ..actors.port import Courier
@@ -36,12 +36,12 @@ class Quarantine:
             del self._outside[task_id]
             self._leave(task_id)
 
+    def outside(self, task_id: str) -> AbstractAsyncContextManager[None]:
+        """Held while a task waits for another agent; nothing where it is no suspect, as nearly all are."""
+        return self._stepped_out(task_id) if task_id in self._outside else nullcontext()
+
     @asynccontextmanager
-    async def outside(self, task_id: str) -> AsyncIterator[None]:
-        """Held while a task waits for another agent; nothing where it is no suspect."""
-        if task_id not in self._outside:
-            yield
-            return
+    async def _stepped_out(self, task_id: str) -> AsyncIterator[None]:
         self._outside[task_id] += 1
         self._leave(task_id)
         cut = False

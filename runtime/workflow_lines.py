@@ -62,11 +62,17 @@ def _of_run(fact: WorkflowFact) -> str:
         case Signalled(name=name, by=by):
             return f"signal    {safe(name)} by {safe(by or 'somebody')}"
         case Closing(why=why, error=error):
-            return f"closing   {why}: {safe(error)}"
+            return f"closing   {_because(why, error)}"
         case Ended(why=why, result=result):
-            return f"ended     {result.status}: {why}{safe(f', {result.error}' if result.error else '')}"
+            return f"ended     {result.status}: {_because(why, result.error or '')}"
         case _:
             return ""
+
+
+def _because(why: str, error: str) -> str:
+    """The reason, and what is said of it; a cancel says it itself."""
+    said = safe(error)
+    return said if said.startswith(why) else ": ".join(filter(None, [why, said]))
 
 
 def _of_step(fact: WorkflowFact) -> str:

@@ -3,7 +3,7 @@
 Not responsible for agents. Invariant: nothing of workflows is imported for a program that has none.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +13,6 @@ from ..bus.value import Json
 
 if TYPE_CHECKING:
     from ..actors.workflows.definition import Workflow
-    from ..actors.workflows.lines import Lines
-    from ..actors.workflows.problem import Problem
     from ..actors.workflows.source import Source
 
 RUNNER: Final = "actorium.actors.workflows.runner:Runner"  # the kind of every agent that carries a workflow
@@ -69,12 +67,16 @@ def workflow_problems(definitions: Sequence[Definition], sources: "Mapping[str, 
     Args:
         sources: The files they were read from, by name: what is wrong in one is told with its line.
     """
-    agents = {definition.name for definition in definitions}
     there = workflows_in(definitions)
+    if not there:
+        return []
+    from ..actors.workflows.validation.validate import validate
+
+    agents = {definition.name for definition in definitions}
     return [
         f"workflow {name}: {problem}"
         for name, workflow in there.items()
-        for problem in problems_of(workflow, agents, there, sources[name].lines if name in sources else None)
+        for problem in validate(workflow, agents, there, sources[name].lines if name in sources else None)
     ]
 
 
@@ -86,37 +88,6 @@ def workflows_in(definitions: Iterable[Definition]) -> "dict[str, Workflow]":
     from ..actors.workflows.runner import workflow_of
 
     return {one.name: workflow_of(one) for one in carried}
-
-
-def problems_of(
-    workflow: "Workflow",
-    agents: Collection[str] | None = None,
-    workflows: "Mapping[str, Workflow] | None" = None,
-    lines: "Lines | None" = None,
-) -> "list[Problem]":
-    """All that is wrong with a workflow, times of its schedules included; the arguments are `validate`'s."""
-    from ..actors.workflows.validation.validate import located, validate
-
-    found = validate(workflow, agents, workflows)
-    told = {problem.place[:2] for problem in found}
-    found += (problem for problem in _untimely(workflow) if problem.place[:2] not in told)
-    return located(found, lines) if lines else found
-
-
-def _untimely(workflow: "Workflow") -> "Iterator[Problem]":
-    """Schedules whose times can never come."""
-    from ..actors.schedules.schedule import Cron
-    from ..actors.schedules.timetable import check
-    from ..actors.workflows import trigger
-    from ..actors.workflows.problem import Problem
-
-    for number, which in enumerate(workflow.triggers):
-        if isinstance(which, trigger.Schedule):
-            try:
-                check(Cron(expression=which.cron, timezone=which.timezone))
-            except ConfigError as error:
-                place = ("triggers", number, "cron")
-                yield Problem(where=f"triggers[{number}].cron", message=error.message, place=place)
 
 
 def _paths(pattern: str, file: Path) -> list[Path]:

@@ -71,9 +71,9 @@ def tree(shown: Shown, *, width: int = 100, height: int = 0) -> list[str]:
 
 
 def head(run: JsonObject) -> str:
-    """A run in one line: where it stands, steps that are over, time, and what it spent."""
+    """A run in one line: where it stands, steps that came to their end, time, and what it spent."""
     steps, stage = run["steps"], run["stage"]
-    over = sum(step["stage"] in OVER for step in steps)
+    over = sum(map(_finished, steps))
     spent = run.get("spent") or {}
     tokens, usd = spent.get("tokens", 0), spent.get("usd", 0.0)
     paid = f" · {amount(tokens, usd)}" if tokens or usd else ""
@@ -81,6 +81,11 @@ def head(run: JsonObject) -> str:
     why = f" ({closing['why']})" if closing else ""
     mark, name = MARKS.get(stage, "…"), safe(str(run["run"]), 120)
     return f"{mark} {name} {stage}{why} · {over}/{len(steps)} steps{paid} · {seconds(run['ms'])}"
+
+
+def _finished(step: JsonObject) -> bool:
+    """Whether it is done, or there was nothing to do; not where a failure or the run's end cut it."""
+    return step["stage"] == "done" or (step["stage"] == "skipped" and step.get("why") in ("when", "skipped"))
 
 
 def seconds(ms: int) -> str:

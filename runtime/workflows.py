@@ -8,6 +8,7 @@ could not work with the agents that are there.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from ..actors.workflows.reading import find_ended, read_state
 from ..actors.workflows.runner import FORK, RETRY, deployed, workflow_of
 from ..actors.workflows.state import WorkflowState
 from ..actors.workflows.timeline import show
+from ..actors.workflows.validation.validate import validate
 from ..bus import subjects
 from ..bus.errors import ConfigError
 from ..bus.port import Past
@@ -33,7 +35,9 @@ from ..storage.errors import NotFound
 from .courier import BusCourier
 from .namespace import Namespace
 from .results import newest_results, whose
-from .workflow_parts import is_workflow, problems_of, workflows_in
+from .workflow_known import Known
+from .workflow_parts import is_workflow, workflows_in
+from .workflow_told import ListedRun, Migrated
 
 A = TypeVar("A")
 B = TypeVar("B")
@@ -41,26 +45,6 @@ LOOK_BACK = 500  # results of one workflow that are searched for ended runs
 AT_ONCE = 32  # runs that are read side by side
 SOON = 5.0  # seconds a run that was started a moment ago gets to begin
 PAUSE = 0.02
-
-
-class ListedRun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A run in a list.
-
-    Attributes:
-        state: running, parked, cancelling, or how it ended.
-        at_ms: When its task was accepted; of one that has ended, when it ended. Wall clock.
-        ms: How long it took, from its start to its end.
-    """
-
-    run: str
-    workflow: str
-    task_id: str
-    state: str
-    at_ms: int = 0
-    parent: str = ""
-    why: str = ""
-    ms: int = 0
-    error: str = ""
 
 
 class Deployment(msgspec.Struct, frozen=True, kw_only=True):
@@ -102,14 +86,23 @@ class Workflows:
         """
         there = {workflow.name: workflow for workflow in await self.all()}
         if name not in there:
-            raise UnknownAgent(f"there is no workflow {name!r}{nearest(name, there)}", agent=name)
+            raise UnknownAgent(f"there is no workflow {name!r}{nearest(name, there)}", workflow=name)
         return there[name]
 
-    async def problems(self, workflow: Workflow, lines: Lines | None = None) -> list[Problem]:
-        """All that keeps it from working with the agents and workflows that are there."""
-        there = await self._definitions()
-        known = workflows_in(there) | {workflow.name: workflow}
-        return problems_of(workflow, {one.name for one in there} | {workflow.name}, known, lines)
+    async def known(self) -> Known:
+        """The agents and workflows that are there."""
+        return Known.of(await self._definitions())
+
+    async def problems(
+        self, workflow: Workflow, lines: Lines | None = None, now: datetime | None = None
+    ) -> list[Problem]:
+        """All that keeps it from working with the agents and workflows that are there.
+
+        Args:
+            now: As in `validate`.
+        """
+        there = (await self.known()).including({workflow.name: workflow})
+        return validate(workflow, there.agents, there.workflows, lines, now)
 
     async def deploy(self, workflow: Workflow, lines: Lines | None = None) -> Deployment:
         """Make a workflow known: runs that begin from now on follow it; live ones go on with their own.
@@ -120,17 +113,16 @@ class Workflows:
             InvalidWorkflow: It cannot work with the agents that are there: all problems.
             ConfigError: An agent that is no workflow has its name.
         """
-        problems = await self.problems(workflow, lines)
-        if problems:
-            raise invalid(workflow.name, problems)
-        definition = deployed(workflow)
-        before = next((one for one in await self._definitions() if one.name == definition.name), None)
+        before = next((one for one in await self._definitions() if one.name == workflow.name), None)
         if before is not None and not is_workflow(before):
             taken = f"an agent that is no workflow is called {workflow.name!r}: choose another name"
             raise ConfigError(taken, agent=workflow.name)
         changed = before is None or before.stopped or workflow_of(before).hash != workflow.hash
+        problems = await self.problems(workflow, lines, datetime.now(UTC) if changed else None)
+        if problems:
+            raise invalid(workflow.name, problems)
         if changed:
-            await self._courier.spawn(definition)
+            await self._courier.spawn(deployed(workflow))
             await self._names.bus.publish(subjects.CHANGED, b"")  # its triggers are looked at
         return Deployment(name=workflow.name, definition=workflow.hash, changed=changed)
 
@@ -156,7 +148,10 @@ class Workflows:
             Corrupt: It does not read.
         """
         names, subject = self._names, self._chain(workflow, run_id)
-        return await read_state(names.ledger, names.blobs, subject, pages=pages, dags=self._dags)
+        try:
+            return await read_state(names.ledger, names.blobs, subject, pages=pages, dags=self._dags)
+        except NotFound as error:
+            raise _not_there(run_name(workflow, run_id), pages) from error
 
     async def show(self, workflow: str, run_id: str) -> JsonObject:
         """A run as people look at it: its stage, and of every step its times and what it waits for.
@@ -189,6 +184,30 @@ class Workflows:
         """Go on after a pause. Returns and raises as `signal`."""
         return await self._told(workflow, run_id, "resume", {"by": by})
 
+    async def migrate(self, workflow: str, run_id: str, to: Workflow, lines: Lines | None = None) -> Migrated:
+        """Have a live run go on with another definition of its workflow; it stands when this returns.
+
+        Steps that did not begin may differ; those that did must do the same in both. Idempotent.
+
+        Args:
+            to: The other definition; whether it is deployed does not matter.
+            lines: Where it stands in its file.
+
+        Raises:
+            Incompatible: What the run did already does not fit it; it tells which steps, and nothing changed.
+            InvalidWorkflow: It cannot work with the agents that are there.
+            NotFound, NoOwner, DeadlineExceeded: As `signal`.
+        """
+        if problems := await self.problems(to, lines):
+            raise invalid(to.name, problems)
+        await self._begun(workflow, run_id)
+        started = (await self.state(workflow, run_id)).started
+        told: JsonObject = {"workflow": msgspec.to_builtins(to)}
+        await self._courier.on_run(workflow, run_id, "migrate", told)
+        return Migrated(
+            run=run_name(workflow, run_id), before=started.definition if started else "", definition=to.hash
+        )
+
     async def _told(self, workflow: str, run_id: str, verb: str, told: JsonObject) -> bool:
         await self._begun(workflow, run_id)
         answer = await self._courier.on_run(workflow, run_id, verb, told)
@@ -199,8 +218,7 @@ class Workflows:
         chain, until = self._chain(workflow, run_id), time.monotonic() + SOON
         while await self._names.ledger.last(chain) is None:
             if time.monotonic() >= until:
-                text = f"there is no run {run_name(workflow, run_id)}; actorium workflow ls --all"
-                raise NotFound(text, run=run_name(workflow, run_id))
+                raise _not_there(run_name(workflow, run_id))
             await asyncio.sleep(PAUSE)
 
     def _chain(self, workflow: str, run_id: str) -> str:
@@ -240,6 +258,12 @@ def retry_task(run_id: str, step: str, *, latest: bool = False) -> Task:
 def fork_task(run_id: str, page: int | None, *, latest: bool = False) -> Task:
     """The task that begins a run which goes on from another one as it stood after a page."""
     return Task(action=FORK, spec={"run": run_id, "page": page, "latest": latest})
+
+
+def _not_there(run: str, pages: int | None = None) -> NotFound:
+    if pages is None:
+        return NotFound(f"there is no run {run}; actorium workflow ls --all shows those there are", run=run)
+    return NotFound(f"run {run} has no page {pages}, or never began: take an earlier one", run=run)
 
 
 def _listed(card: Card) -> ListedRun:

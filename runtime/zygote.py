@@ -56,9 +56,11 @@ def _preload(source: str) -> None:
     from ..actors.runs.preload import preload
     from . import agent_process, worker  # noqa: F401
     from .app import load_app
+    from .config import Settings
 
     if source:
         preload(load_app(source).definitions)
+    msgspec.convert({}, Settings)  # what it has to find out about a type is found out once
     gc.collect()
     gc.freeze()
 

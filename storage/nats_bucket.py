@@ -142,6 +142,7 @@ class Bucket:
 
     async def _names(self, filter_: str) -> list[str]:
         """Subjects of the filter; the server tells at most 100,000 in one answer."""
+        await ask(self._patience, partial(self._js.whole, self.stream), f"listing {filter_}")
         names: list[str] = []
         while True:
             body = {"subjects_filter": filter_, "offset": len(names)}

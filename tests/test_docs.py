@@ -17,3 +17,14 @@ def test_every_link_to_a_file_is_there(page: Path) -> None:
         r"^\[[^\]]+\]: (\S+)", text, re.MULTILINE
     )
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_mark_of_the_guarantees_is_a_test() -> None:
+    """A test that is renamed or removed takes its promise with it, or the page is mended."""
+    marks = re.findall(
+        r"^\| \[\w+\] \| `(\w+)`: (.+) \|$", (ROOT / "docs/guarantees.md").read_text(), re.MULTILINE
+    )
+    assert len(marks) > 10
+    for file, words in marks:
+        source = (ROOT / f"tests/cluster/test_{file}.py").read_text()
+        assert f"def test_{words.replace(' ', '_')}(" in source, words

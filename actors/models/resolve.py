@@ -50,17 +50,38 @@ def resolve(
     if provider == anthropic.PROVIDER or own.wire is Wire.ANTHROPIC:
         return _anthropic(provider, model, own, environment)
     profile = _profile(provider, own, settings)
-    url = own.base_url or environment.get(profile.url_variable, "") or profile.base_url
+    url = own_address(provider, settings, environment) or profile.base_url
     _check_url(provider, url)
     key = own.key or _first(environment, profile.key_variables)
     return OpenAIModel(model, profile, base_url=url, key=key, extra=own.extra)
 
 
+def own_address(provider: str, settings: ModelSettings, environment: Mapping[str, str]) -> str:
+    """Where a provider is that the user put somewhere, or that runs here; empty: where all have it.
+
+    Raises:
+        ConfigError: There is no such provider.
+    """
+    own = settings.providers.get(provider, ProviderSettings())
+    if provider in OTHERS:
+        return (
+            _set_address(own, anthropic.URL_VARIABLE, environment) if provider == anthropic.PROVIDER else ""
+        )
+    profile = _profile(provider, own, settings)
+    return _set_address(own, profile.url_variable, environment) or (
+        "" if profile.needs_key else profile.base_url
+    )
+
+
+def _set_address(own: ProviderSettings, variable: str, environment: Mapping[str, str]) -> str:
+    return own.base_url or environment.get(variable, "")
+
+
 def _anthropic(provider: str, model: str, own: ProviderSettings, environment: Mapping[str, str]) -> Model:
     variables = (own.key_env,) if own.key_env else anthropic.KEY_VARIABLES
-    url = own.base_url
+    url = _set_address(own, anthropic.URL_VARIABLE if provider == anthropic.PROVIDER else "", environment)
     if provider == anthropic.PROVIDER:
-        url = url or environment.get(anthropic.URL_VARIABLE, "") or anthropic.BASE_URL
+        url = url or anthropic.BASE_URL
     _check_url(provider, url)
     key = own.key or _first(environment, variables)
     return AnthropicModel(

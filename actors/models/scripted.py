@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from .errors import BadRequest
+from .errors import BadRequest, ModelError
 from .port import (
     CallDelta,
     Json,
@@ -39,7 +39,9 @@ class ScriptedModel:
     A function that depends on nothing but the request answers the same after a crash.
 
     Args:
-        script: From request to response, sync (and quick) or async; it may raise any `ModelError`.
+        script: From request to response, sync (and quick) or async; it may raise any `ModelError`, which
+            costs what such an error of a real model may cost. What else it raises is a mistake in it, which
+            costs nothing and is not tried again.
         model: Its name in records.
     """
 
@@ -62,6 +64,11 @@ class ScriptedModel:
                 response = answer if isinstance(answer, ModelResponse) else await answer
         except TimeoutError as error:
             raise silent(self.name, timeout) from error
+        except ModelError:
+            raise
+        except Exception as error:
+            told = f"{self.name}: the script raised {type(error).__name__}: {error}"
+            raise ModelError(told, model=self.name) from error
         if on_delta is not None:
             replay(response, on_delta)
         usage = response.usage or Usage(

@@ -30,6 +30,9 @@ class Verdict(StrEnum):
     EXPIRE = "expire"
 
 
+ANSWERS = tuple(verdict for verdict in Verdict if verdict is not Verdict.EXPIRE)  # what people may say
+
+
 class OnExpiry(StrEnum):
     """What follows when nobody answered in time."""
 

@@ -150,7 +150,7 @@ def _told(call: Call) -> Tell | None:
         case Verdict.RESPOND:
             return Tell(decision.text, failed=False)
         case Verdict.DENY:
-            told = f"{by} looked: it did not work." if unknown else f"Denied by {by}."
+            told = f"{by} looked: it did not work." if unknown else f"Denied by {decision.by or 'a person'}."
             return Tell(f"{told} {decision.text}".strip())
         case Verdict.EXPIRE:
             if unknown:

@@ -1,6 +1,6 @@
 """Health: what keeps thinking agents from working, found before anything starts, in one line each.
 
-Not responsible for showing it. Invariant: nothing leaves this machine, unless a probe is asked for; no line
+Not responsible for showing it. Invariant: nothing is sent to a provider, unless a probe is asked for; no line
 holds a key.
 """
 
@@ -18,13 +18,16 @@ from ..definition import Definition
 from ..models import recorded, scripted
 from ..models.credential import credential
 from ..models.errors import ModelError
-from ..models.port import Model
+from ..models.port import Model, Usage
+from ..models.prices import Prices, Unknown
+from ..models.reach import out_of_reach
 from ..models.resolve import KNOWN, OTHERS, Models
 from ..models.settings import DEFAULTS, ModelSettings
 from ..problem import Problem
 from .agent_tool import PREFIX, agents_in
 from .config import KIND, AgentConfig, read_config
 from .delegation import DELEGATE
+from .strangers import called_by
 from .tool import find_tool
 
 KEYLESS: Final = 'or use model = "scripted:module:function"'
@@ -65,7 +68,13 @@ def check_agents(definitions: Sequence[Definition], models: ModelSettings | None
             continue
         said = [*_wrong_tools(config), *_wrong_models(config, models)]
         found += [Problem(agent=agent, says=says) for says in said]
-        found += [Problem(agent=agent, says=says, fatal=False) for says in _strangers(config, names)]
+        found += [
+            Problem(
+                agent=agent, says=f"it gives tasks to {name}, which this program does not have", fatal=False
+            )
+            for name in called_by(config)
+            if name not in names
+        ]
     return found
 
 
@@ -91,6 +100,32 @@ async def check_models(
     return [problem for agent, chain in chains.items() for problem in judge(agent, chain, faults)]
 
 
+def check_prices(definitions: Sequence[Definition], prices: Prices) -> list[Problem]:
+    """Agents whose limit in usd cannot be kept: a model of theirs has no price, so no call would be made."""
+    one = Usage(input=1, output=1)
+    return [
+        Problem(agent=definition.name, says=f"its limit of {usd:g} usd cannot be kept: {cost.reason}")
+        for definition in definitions
+        if definition.kind == KIND and (usd := _usd(definition)) is not None
+        for cost in (prices.cost(spec, one) for spec in _chain(definition))
+        if isinstance(cost, Unknown)
+    ]
+
+
+async def check_addresses(
+    definitions: Sequence[Definition],
+    models: ModelSettings = DEFAULTS,
+    *,
+    environment: Mapping[str, str] = os.environ,
+) -> list[Problem]:
+    """Models of thinking agents at addresses of the user's own that nobody listens at now; none is fatal."""
+    chains = {d.name: _chain(d) for d in definitions if d.kind == KIND}
+    specs = list(dict.fromkeys(spec for chain in chains.values() for spec in chain))
+    told = await asyncio.gather(*(out_of_reach(spec, models, environment) for spec in specs))
+    faults = {spec: Fault(Grade.DOUBTFUL, says) for spec, says in zip(specs, told, strict=True) if says}
+    return [problem for agent, chain in chains.items() for problem in judge(agent, chain, faults)]
+
+
 def judge(agent: str, chain: Sequence[str], faults: Mapping[str, Fault]) -> list[Problem]:
     """What an agent's faulty models mean for it.
 
@@ -110,6 +145,13 @@ def _chain(definition: Definition) -> tuple[str, ...]:
         return read_config(definition.name, definition.config).models
     except ConfigError:
         return ()
+
+
+def _usd(definition: Definition) -> float | None:
+    try:
+        return read_config(definition.name, definition.config).budget.usd
+    except ConfigError:
+        return None
 
 
 async def _fault(
@@ -154,8 +196,16 @@ def _lacks(spec: str, models: ModelSettings, environment: Mapping[str, str]) -> 
     return ""
 
 
-def _wrong_tools(config: AgentConfig) -> list[str]:
-    """What is wrong with an agent's tools."""
+def tools_of(definition: Definition) -> list[str]:
+    """The names of the tools that a definition's model may call; of what cannot be loaded, none."""
+    try:
+        return _named_tools(read_config(definition.name, definition.config))[0]
+    except ConfigError:
+        return []
+
+
+def _named_tools(config: AgentConfig) -> tuple[list[str], list[str]]:
+    """The names of an agent's tools, and what is wrong with the others."""
     names, wrong = list(agents_in(config.tools)), []
     for path in config.tools:
         if path.startswith(PREFIX):
@@ -167,6 +217,12 @@ def _wrong_tools(config: AgentConfig) -> list[str]:
         except Exception as error:  # noqa: BLE001  # a program's module may raise anything while it is imported
             wrong.append(f"tool {path} cannot be loaded: {type(error).__name__}: {error}")
     names += [DELEGATE] if config.delegates else []
+    return names, wrong
+
+
+def _wrong_tools(config: AgentConfig) -> list[str]:
+    """What is wrong with an agent's tools."""
+    names, wrong = _named_tools(config)
     twice = sorted({name for name in names if names.count(name) > 1})
     return [*wrong, *(f"two of its tools are called {name}: rename one, @tool(name=...)" for name in twice)]
 
@@ -182,13 +238,3 @@ def _is_ours(spec: str) -> bool:
     """Whether no settings are needed to know the provider, or that there is none."""
     provider, _, model = spec.partition(":")
     return not model or provider in (*KNOWN, *OTHERS)
-
-
-def _strangers(config: AgentConfig, names: set[str]) -> list[str]:
-    """Agents it calls that this program does not have."""
-    called = dict.fromkeys((*config.delegates, *agents_in(config.tools)))
-    return [
-        f"it gives tasks to {name}, which this program does not have: it must run elsewhere"
-        for name in called
-        if name not in names
-    ]

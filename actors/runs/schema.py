@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from ...bus.errors import ConfigError
 from ..models.port import Json, JsonObject
+from .dialect import TYPES, faults, target
 
 
 class Place(NamedTuple):
@@ -30,30 +31,6 @@ class Place(NamedTuple):
 Misfits: TypeAlias = Iterator[str]
 Wanted: TypeAlias = Any  # what a word of a schema says: each word has a type of its own
 Check: TypeAlias = Callable[[Place, Wanted], Misfits]
-_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
-    "object": (dict,),
-    "array": (list,),
-    "string": (str,),
-    "null": (type(None),),
-    "number": (int, float),
-    "integer": (int,),
-}
-_SAYS_NOTHING: Final = frozenset(
-    {
-        "$schema",
-        "$id",
-        "$comment",
-        "$defs",
-        "title",
-        "description",
-        "default",
-        "examples",
-        "format",
-        "discriminator",
-    }
-)
-_DEEPER: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items", "additionalProperties")
-_NAMED: Final = ("properties", "$defs")
 
 
 def misfit(value: Json, schema: JsonObject) -> str:
@@ -65,24 +42,12 @@ def check_schema(schema: JsonObject) -> None:
     """Refuse a schema that `misfit` could not check wholly.
 
     Raises:
-        ConfigError: It names the words that are not checked.
+        ConfigError: It names the words that are not checked, and what is no type, pattern or number.
     """
-    unknown = sorted(set(_unknown(schema, schema)))
-    if unknown:
-        raise ConfigError(f"the output schema has {', '.join(unknown)}, which is not checked: leave it out")
-
-
-def _unknown(schema: Json, root: JsonObject) -> Misfits:
-    said = _dict(schema)
-    yield from (word for word in said if word not in _CHECKS and word not in _SAYS_NOTHING)
-    if "$ref" in said and _target(said["$ref"], root) is None:
-        yield f"$ref {said['$ref']}"
-    inner = [part for word in _NAMED for part in _dict(said.get(word)).values()]
-    for word in _DEEPER:
-        part = said.get(word)
-        inner += part if isinstance(part, list) else [part]
-    for part in filter(_dict, inner):
-        yield from _unknown(part, root)
+    if told := faults(schema):
+        raise ConfigError(
+            f"the output schema has {', '.join(told)}, which is not checked: mend it, or leave it out"
+        )
 
 
 def _check(place: Place) -> Misfits:
@@ -104,7 +69,7 @@ def _is(value: Json, name: str) -> bool:
         return name == "boolean"
     if name == "integer" and isinstance(value, float):
         return value.is_integer()
-    return isinstance(value, _TYPES.get(name, ()))
+    return isinstance(value, TYPES.get(name, ()))
 
 
 def _enum(place: Place, wanted: Wanted) -> Misfits:
@@ -157,15 +122,7 @@ def _all(place: Place, wanted: Wanted) -> Misfits:
 
 
 def _ref(place: Place, wanted: Wanted) -> Misfits:
-    yield from _check(place.under(place.value, _target(wanted, place.root)))
-
-
-def _target(ref: Json, root: JsonObject) -> Json:
-    """What a local `$ref` means; None: nothing here."""
-    found: Json = root
-    for part in str(ref).split("/")[1:]:
-        found = _dict(found).get(part)
-    return found if str(ref).startswith("#") else None
+    yield from _check(place.under(place.value, target(wanted, place.root)))
 
 
 def _pattern(place: Place, wanted: Wanted) -> Misfits:

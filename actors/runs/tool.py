@@ -7,24 +7,27 @@ runs before its arguments are valid.
 import asyncio
 import difflib
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, overload
+from typing import Any, Final, TypeVar, overload
 
 import msgspec
 
 from ...bus.errors import ConfigError
 from ..context import Context
 from ..errors import BadTask
+from ..fields import nearest
 from ..models.port import JsonObject
 from ..thread import in_thread
 from .effect import TIMEOUTS, EffectClass, Risk
 from .signature import CONTEXT, Function, Signature
 
+_Words = TypeVar("_Words", EffectClass, Risk)
 OUTPUT_LIMIT = 32 * 1024  # characters of a result that the model gets
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 
@@ -155,7 +158,8 @@ def tool(
     TimeoutError or an ActoriumError whose effect is unknown: then its effect class decides, as after a crash.
 
     Args:
-        effect: pure, idempotent, compensable (needs `undo`) or irreversible: what nothing said means.
+        effect: pure, idempotent, compensable (with `undo`) or irreversible (a `probe` helps), which is what
+            nothing said means.
         risk: low, medium or high.
         timeout: Seconds; 10, 30 or 60 by risk where left out.
         probe: Given the same arguments, returns the call's result if it happened, NOT_DONE if it surely did
@@ -164,7 +168,8 @@ def tool(
         approve: Who must approve every call.
 
     Raises:
-        ConfigError: A word that is none of those, a compensable tool without undo, a type no schema can say.
+        ConfigError: A word that is none of those, an `undo` or `probe` that its effect never asks for, or a
+            compensable tool without undo, a type no schema can say.
     """
     make = partial(
         _make, effect=effect, risk=risk, timeout=timeout, probe=probe, undo=undo, approve=approve, name=name
@@ -221,12 +226,12 @@ def _make(
     name = name or function.__name__
     if not _NAME.match(name):
         raise ConfigError(f"a tool's name {name!r} must be 1 to 64 of A-Z a-z 0-9 _ -", tool=name)
-    try:
-        effects, risks = EffectClass(effect), Risk(risk)
-    except ValueError as error:
-        raise ConfigError(f"tool {name}: {error}", tool=name) from error
-    if effects is EffectClass.COMPENSABLE and undo is None:
-        raise ConfigError(f"tool {name} is compensable, so it needs undo=", tool=name)
+    effects, risks = _word("effect", effect, EffectClass, name), _word("risk", risk, Risk, name)
+    wrong = _odd(effects, probe=probe is not None, undo=undo is not None)
+    if timeout is not None and not 0 < timeout < math.inf:
+        wrong = f"timeout must be seconds above 0, and is {timeout}"
+    if wrong:
+        raise ConfigError(f"tool {name}: {wrong}", tool=name)
     signature = Signature(function)
     spec = ToolSpec(
         name=name,
@@ -238,6 +243,25 @@ def _make(
         approve=approve,
     )
     return Tool(function, spec, signature, probe=probe, undo=undo)
+
+
+def _word(field: str, said: str, kind: type[_Words], tool: str) -> _Words:
+    try:
+        return kind(said)
+    except ValueError as error:
+        told = f"tool {tool}: there is no {field} {said!r}{nearest(said, [word.value for word in kind])}"
+        raise ConfigError(told, tool=tool) from error
+
+
+def _odd(effect: EffectClass, *, probe: bool, undo: bool) -> str:
+    """What does not go together, and would be left out silently when it is needed; empty: nothing."""
+    if effect is EffectClass.COMPENSABLE and not undo:
+        return "it is compensable, so it needs undo="
+    if undo and effect is not EffectClass.COMPENSABLE:
+        return f'it has undo= and is {effect}, which is never undone: say effect="compensable"'
+    if probe and effect is not EffectClass.IRREVERSIBLE:
+        return f'it has probe= and is {effect}, which is never probed: say effect="irreversible"'
+    return ""
 
 
 def _module(function: Function) -> str:

@@ -17,12 +17,13 @@ from ...bus.value import Json, JsonObject
 from ..runs.budget import Budget
 from .definition import Input, InputType, OnFailure, Workflow
 from .problem import invalid
-from .reader import read_workflow
+from .reader import scan_workflow
 from .ref import Ref, Term
 from .retry import Retry
+from .source import Source
 from .step import Approval, ForEach, Undo
 from .trigger import AnyTrigger
-from .validation.validate import validate
+from .written import Written
 
 Duration: TypeAlias = float | str
 _TYPES: Final[Mapping[type, InputType]] = {
@@ -113,9 +114,10 @@ class Draft:
     item: Final = Ref("item")
     index: Final = Ref("index")
 
-    def __init__(self, name: str, fields: JsonObject) -> None:
+    def __init__(self, name: str, fields: JsonObject, written: Written) -> None:
         self.name = name
         self._fields = fields
+        self._written = written
         self._inputs: dict[str, Input] = {}
         self._steps: list[JsonObject] = []
         self._outputs: JsonObject = {}
@@ -150,6 +152,7 @@ class Draft:
             default=default,
             schema=schema or {},
         )
+        self._written.note("inputs", name)
         before = self._inputs.setdefault(name, said)
         if said != before and said != Input():
             raise ConfigError(
@@ -159,6 +162,7 @@ class Draft:
 
     def step(self, id: str, **fields: Unpack[StepFields]) -> StepRef:  # noqa: A002  # the field's name
         """A step. References in its fields make it wait for what they refer to."""
+        self._written.note("steps", len(self._steps))
         before = [one.id if isinstance(one, StepRef) else one for one in fields.get("depends_on", ())]
         said = {**fields, "depends_on": before} if before else {**fields}
         self._steps.append({"id": id, **said})
@@ -166,6 +170,7 @@ class Draft:
 
     def output(self, name: str, value: Json | Term) -> None:
         """A value of the workflow's own data."""
+        self._written.note("outputs", name)
         self._outputs[name] = value
 
     def build(
@@ -174,16 +179,21 @@ class Draft:
         """The workflow, if it can work; the arguments are those of `validate`.
 
         Raises:
-            InvalidWorkflow: It cannot: all problems.
+            InvalidWorkflow: It cannot: all problems, each with file and line.
         """
-        fields = {"inputs": self._inputs, "steps": self._steps, "outputs": self._outputs}
-        built = read_workflow(
-            msgspec.to_builtins({"name": self.name, **self._fields, **fields}, enc_hook=_said)
-        )
-        problems = validate(built, agents, workflows)
+        source = self.source()
+        problems = source.problems(agents, workflows)
         if problems:
             raise invalid(self.name, problems)
-        return built
+        return source.workflow
+
+    def source(self) -> Source:
+        """As much of it as fits, and the lines it was written on."""
+        fields = {"inputs": self._inputs, "steps": self._steps, "outputs": self._outputs}
+        told = msgspec.to_builtins({"name": self.name, **self._fields, **fields}, enc_hook=_said)
+        lines = self._written.lines
+        made, misfits = scan_workflow(told, lines)
+        return Source(made, lines, tuple(misfits))
 
 
 def workflow(name: str, **fields: Unpack[WorkflowFields]) -> Draft:
@@ -196,7 +206,7 @@ def workflow(name: str, **fields: Unpack[WorkflowFields]) -> Draft:
     budget = fields.get("budget")
     if type(budget) is Budget:
         said["budget"] = {limit: getattr(budget, limit) for limit in Budget.__struct_fields__}
-    return Draft(name, said)
+    return Draft(name, said, Written())
 
 
 def _said(value: object) -> str:

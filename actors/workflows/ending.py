@@ -122,7 +122,10 @@ def _partial_steps(state: WorkflowState) -> Failure | None:
 
 
 def _metrics(state: WorkflowState, ms: int) -> Metrics:
+    """What the steps' agents spent; of models where none was called: nothing, not zero."""
     spent = state.spent
+    if not any((spent.steps, spent.tool_calls, spent.tokens, spent.usd)):
+        return Metrics(execution_time_ms=ms)
     return Metrics(
         execution_time_ms=ms,
         tokens_used=spent.tokens,

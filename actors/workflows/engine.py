@@ -18,13 +18,16 @@ from . import plan
 from .alarm import Alarm
 from .book import WorkflowBook
 from .branch import Place
+from .definition import Workflow
 from .delegations import Delegations
 from .errand import account_of
 from .fact import Asked, Decided, Scheduled, Stopped, UndoScheduled
+from .migration import migrated
 from .news import news
 from .port import Hands
 from .putting_off import can_be_put_off
 from .record import Closing, Ended, Paused, Resumed, Signalled, Why, WorkflowFact
+from .repins import Repins
 from .requests import Requests
 from .setback import settled
 
@@ -79,6 +82,7 @@ class Engine:
         self._woken = asyncio.Event()
         self._under_way = Delegations(book, hands, self._woken)
         self._requests = Requests()
+        self._repins = Repins()
         self._writing = asyncio.Lock()
         self._alarm = Alarm(self.nudge)
         self._carried = False
@@ -118,6 +122,7 @@ class Engine:
             self._carried = False
             self._alarm.stop()
             self._requests.disappoint(over=self._book.state.ended is not None)
+            self._repins.disappoint()
 
     async def cancel(self, reason: str = "") -> Ended | None:
         """End the run: what runs is cancelled, and undone where its definition says so. Idempotent.
@@ -145,6 +150,22 @@ class Engine:
     async def resume(self, by: str = "") -> bool:
         """Go on after a pause. Returns as `signal`."""
         return await self.tell(Resumed(by=by))
+
+    async def migrate(self, workflow: Workflow) -> None:
+        """Go on with another definition, which was checked: it stands when this returns. Idempotent.
+
+        Raises:
+            Incompatible: What the run did already does not fit it; it goes on with its own.
+            StoreUnavailable: It may stand or not; say it again.
+            Fenced: A newer owner carries the run.
+        """
+        if self._carried:
+            stands = self._repins.add(workflow)
+            self._woken.set()
+            await stands
+            return
+        async with self._writing:
+            await self._book.repin(workflow, migrated)
 
     async def tell(self, fact: WorkflowFact) -> bool:
         """Have a fact from outside written; when this returns it stands. It does not carry the run.
@@ -189,6 +210,8 @@ class Engine:
                 continue
             stood = await book.write()
             self._requests.answer(counts=counts)
+            if await self._repins.carry_out(book):
+                self._woken.set()
             under_way.begin(group, self._begun(stood), first=book.begun_here)
             await self._publish(stood)
             if book.state.ended is not None:

@@ -31,7 +31,7 @@ class Lines(msgspec.Struct, frozen=True):
 
     def line(self, place: Place) -> int:
         """The line of a value, or of the nearest one around it that the file has."""
-        found = (self.at[place[:length]] for length in range(len(place), 0, -1) if place[:length] in self.at)
+        found = (self.at[place[:length]] for length in range(len(place), -1, -1) if place[:length] in self.at)
         return next(found, 1)
 
 

@@ -24,6 +24,7 @@ from .problem import Problem, invalid
 from .retry import Retry
 from .step import Approval, ForEach, Undo
 from .trigger import Trigger
+from .validation.partial import problems_beside
 from .validation.place import spelled
 
 DEEPEST: Final = 32  # levels of a value: what travels
@@ -45,17 +46,31 @@ def read_workflow(fields: JsonObject, lines: Lines | None = None) -> Workflow:
         lines: Where each field stands, for the problems.
 
     Raises:
-        InvalidWorkflow: Fields are unknown, missing or do not fit. Whether its names exist: see `validate`.
+        InvalidWorkflow: Fields are unknown, missing or do not fit; it tells what else is wrong, too. Of one
+            whose fields all fit, whether its names exist: see `validate`.
     """
-    reading = _Reading(fields, lines)
-    workflow: Workflow = reading.read(reading.plain(fields, ()), Workflow, ())
-    if reading.problems:
-        raise invalid(str(fields.get("name") or "without a name"), reading.problems)
+    workflow, misfits = scan_workflow(fields, lines)
+    if misfits:
+        raise invalid(workflow.name or "without a name", problems_beside(workflow, misfits, lines=lines))
     return workflow
 
 
+def scan_workflow(fields: JsonObject, lines: Lines | None = None) -> tuple[Workflow, list[Problem]]:
+    """What can be read of a workflow, and all that does not fit: left out, or blank where it is needed."""
+    reading = _Reading(fields, lines)
+    workflow: Workflow = reading.read(reading.plain(fields, ()), Workflow, ())
+    return workflow, reading.problems
+
+
+class _Misfit:
+    """Stands where a value did not fit."""
+
+
+_MISFIT: Final = _Misfit()
+
+
 class _Reading:
-    """One pass; `problems` is what did not fit, and then what was read is worth nothing."""
+    """One pass; `problems` is what did not fit, and is not in what was read."""
 
     def __init__(self, fields: JsonObject, lines: Lines | None) -> None:
         self.problems: list[Problem] = []
@@ -66,12 +81,14 @@ class _Reading:
         """The value in the words of JSON: TOML's dates become text."""
         told = _unsayable(value)
         if told:
-            return self._wrong(place, told)
+            self._wrong(place, told)
+            return None
         match value:
             case datetime() | date() | time():
                 return value.isoformat()
             case dict() | list() | tuple() if len(place) > DEEPEST:
-                return self._wrong(place, f"it is nested more than {DEEPEST} levels deep")
+                self._wrong(place, f"it is nested more than {DEEPEST} levels deep")
+                return None
             case dict():
                 return {
                     self.plain(key, place): self.plain(one, (*place, str(key))) for key, one in value.items()
@@ -82,7 +99,7 @@ class _Reading:
                 return value
 
     def read(self, value: Json, kind: Kind, place: Place) -> Any:
-        """A value as what it shall be."""
+        """A value as what it shall be; a misfit where it cannot be. A table always is one, if a blank."""
         options = _options(kind)
         origin: Any = get_origin(kind)
         if value is None and NoneType in options:
@@ -102,10 +119,11 @@ class _Reading:
     def _struct(self, value: Json, kinds: list[type[msgspec.Struct]], place: Place) -> Any:
         fields = _spelled_out(value, kinds[0])
         if not isinstance(fields, dict):
-            return self._wrong(place, f"it must be a table, not {value!r}")
+            self._wrong(place, f"it must be a table, not {value!r}")
+            return _blank(kinds[0], {})
         kind = self._tagged(fields, kinds, place)
         if kind is None:
-            return None
+            return _blank(kinds[0], {})
         known = {field.encode_name: field for field in msgspec.structs.fields(kind)}
         tag = kind.__struct_config__.tag_field
         read: dict[str, Any] = {}
@@ -114,10 +132,9 @@ class _Reading:
                 read[name] = self.read(one, known[name].type, (*place, name))
             elif name != tag:
                 self._wrong((*place, name), f"there is no such field{nearest(name, known)}")
-        missing = [name for name, field in known.items() if field.required and name not in fields]
-        for name in missing:
-            self._wrong(place, f"{name} is missing")
-        return None if missing else kind(**read)
+        for name in [name for name, field in known.items() if field.required and name not in fields]:
+            self._wrong((*place, name), f"{name} is missing", of=place)
+        return _blank(kind, {name: one for name, one in read.items() if one is not _MISFIT})
 
     def _tagged(
         self, fields: JsonObject, kinds: list[type[msgspec.Struct]], place: Place
@@ -133,9 +150,10 @@ class _Reading:
             self._wrong((*place, tag), told if said else f"{tag} is missing: {', '.join(by_tag)}")
         return by_tag.get(said)
 
-    def _items(self, value: Json, kind: Kind, place: Place) -> tuple[Any, ...]:
+    def _items(self, value: Json, kind: Kind, place: Place) -> Any:
         items = value if isinstance(value, list) else [value]
-        return tuple(self.read(item, kind, (*place, number)) for number, item in enumerate(items))
+        read = tuple(self.read(item, kind, (*place, number)) for number, item in enumerate(items))
+        return _MISFIT if _MISFIT in read else read
 
     def _seconds(self, value: str, place: Place, *, or_text: bool) -> Any:
         try:
@@ -153,11 +171,13 @@ class _Reading:
         except msgspec.ValidationError as error:
             return self._wrong(place, str(error))
 
-    def _wrong(self, place: Place, message: str) -> None:
+    def _wrong(self, place: Place, message: str, of: Place | None = None) -> _Misfit:
+        """Tell it; `of` is what it is said of, where that is not the place itself."""
         line = self._lines.line(place) if self._lines else None
         file = self._lines.file if self._lines else ""
-        where = spelled(self._with_ids(place))
+        where = spelled(self._with_ids(place if of is None else of))
         self.problems.append(Problem(where=where, message=message, place=place, file=file, line=line))
+        return _MISFIT
 
     def _with_ids(self, place: Place) -> Place:
         """The place with the step's id instead of its number, where it has one."""
@@ -169,6 +189,12 @@ class _Reading:
                 return ("steps", said, *rest) if isinstance(said, str) else place
             case _:
                 return place
+
+
+def _blank(kind: type[msgspec.Struct], read: Mapping[str, Any]) -> msgspec.Struct:
+    """A table with what was read of it; what it needs and was not read is empty."""
+    needed = {field.name: "" for field in msgspec.structs.fields(kind) if field.required}
+    return kind(**{**needed, **read})
 
 
 def _unsayable(value: object) -> str:

@@ -7,6 +7,7 @@ in its own first page, whatever the agent is by then.
 import asyncio
 import time
 from collections.abc import Callable
+from functools import cached_property
 from typing import TypeVar
 
 import msgspec
@@ -27,7 +28,7 @@ from ..runs.delegation import read_grant
 from .beginning import beginning, forking, retrying
 from .book import WorkflowBook
 from .definition import Workflow
-from .edition import Dags, edition
+from .edition import Dags, Edition, edition
 from .engine import Engine
 from .errand import EXECUTE
 from .hand import CourierHands
@@ -71,7 +72,7 @@ class Runner(Carrier):
         wall: Callable[[], float] = time.time,
     ) -> None:
         super().__init__(definition, ports)
-        self._edition = edition(workflow_of(definition))
+        self._workflow = workflow_of(definition)
         self._approvals = Approvals(ports.state, wall)
         self._accounts = Accounts(ports.state)
         self._dags = Dags()
@@ -79,6 +80,11 @@ class Runner(Carrier):
         self._wall = wall
         self._books: dict[str, WorkflowBook] = {}  # of runs that began here and were not carried yet
         self._engines: dict[str, Engine] = {}
+
+    @cached_property
+    def _edition(self) -> Edition:
+        """What new runs follow; live ones have their own, and go on where this one cannot work any more."""
+        return edition(self._workflow)
 
     async def begin(self, order: Order, task: Task, envelope: Envelope) -> Result | None:
         """Write down what the run is given, and what it may spend."""
@@ -134,7 +140,7 @@ class Runner(Carrier):
         return ended.result if ended else None
 
     async def command(self, order: Order, verb: str, told: JsonObject) -> JsonObject:
-        """`signal`, `pause`, `resume` or `show` a run."""
+        """`signal`, `pause`, `resume`, `migrate` or `show` a run."""
         if verb == "show":
             state = await read_state(self.ports.ledger, self.ports.blobs, order.subject, dags=self._dags)
             return show(state, int(self._wall() * 1000))
@@ -150,6 +156,10 @@ class Runner(Carrier):
                 counts = await engine.pause(str(told.get("by", "")))
             case "resume":
                 counts = await engine.resume(str(told.get("by", "")))
+            case "migrate":
+                new = edition(_convert(told.get("workflow"), Workflow)).workflow
+                await engine.migrate(new)
+                return {"counts": True, "definition": new.hash}
             case _:
                 raise BadTask(f"{order.run}: a workflow knows no {verb!r}", run=order.run)
         return {"counts": counts}

@@ -76,7 +76,7 @@ def decode_snapshot(data: bytes) -> Snapshot:
 def restore(state: WorkflowState, taken: Snapshot) -> None:
     """Make a state what it was when the snapshot was taken."""
     state.started = taken.started
-    state.steps = taken.steps
+    state.steps = {step.id: taken.steps[step.id] for step in taken.started.workflow.steps}
     state.signals = taken.signals
     state.signal_ids = dict.fromkeys(taken.signal_ids)
     state.completed = taken.completed

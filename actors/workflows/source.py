@@ -4,6 +4,7 @@ import json
 import re
 import tomllib
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -14,24 +15,35 @@ from ...bus.value import Json
 from .definition import Workflow
 from .lines import Lines, json_lines, toml_lines
 from .problem import Problem, invalid
-from .reader import read_workflow
-from .validation.validate import validate
+from .reader import scan_workflow
+from .validation.partial import problems_beside
 
 LARGEST: Final = 1_000_000  # characters of a file
 _AT_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)")  # how the standard reader says it
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A workflow, and where in its file everything stands."""
+    """A workflow, and where in its file everything stands.
+
+    Attributes:
+        lines: None: nobody knows.
+        misfits: What of the file did not fit: then the workflow is the rest of it, and cannot run.
+    """
 
     workflow: Workflow
-    lines: Lines
+    lines: Lines | None
+    misfits: tuple[Problem, ...] = ()
 
     def problems(
-        self, agents: Collection[str] | None = None, workflows: Mapping[str, Workflow] | None = None
+        self,
+        agents: Collection[str] | None = None,
+        workflows: Mapping[str, Workflow] | None = None,
+        now: datetime | None = None,
     ) -> list[Problem]:
         """All that is wrong with it, with file and line; the arguments are those of `validate`."""
-        return validate(self.workflow, agents, workflows, self.lines)
+        return problems_beside(
+            self.workflow, self.misfits, agents=agents, workflows=workflows, lines=self.lines, now=now
+        )
 
 
 def read_source(path: Path) -> Source:
@@ -39,7 +51,16 @@ def read_source(path: Path) -> Source:
 
     Raises:
         ConfigError: It cannot be read, or is no TOML or JSON; it names file and line.
-        InvalidWorkflow: It is no workflow: all that does not fit, each with file and line.
+        InvalidWorkflow: It is no workflow: all that is wrong, each with file and line.
+    """
+    return _whole(scan_source(path))
+
+
+def scan_source(path: Path) -> Source:
+    """As much of a workflow's file as fits; the rest is in its misfits.
+
+    Raises:
+        ConfigError: It cannot be read, or is no TOML or JSON; it names file and line.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -47,7 +68,7 @@ def read_source(path: Path) -> Source:
         raise ConfigError(f"cannot read {path}: {error.strerror}", file=str(path)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no UTF-8: {error}", file=str(path)) from error
-    return parse_source(text, str(path))
+    return _scanned(text, str(path))
 
 
 def parse_source(text: str, file: str) -> Source:
@@ -55,8 +76,18 @@ def parse_source(text: str, file: str) -> Source:
 
     Raises:
         ConfigError: It is neither; it names file and line.
-        InvalidWorkflow: It is no workflow: all that does not fit, each with file and line.
+        InvalidWorkflow: It is no workflow: all that is wrong, each with file and line.
     """
+    return _whole(_scanned(text, file))
+
+
+def _whole(source: Source) -> Source:
+    if source.misfits:
+        raise invalid(source.workflow.name or "without a name", source.problems())
+    return source
+
+
+def _scanned(text: str, file: str) -> Source:
     if len(text) > LARGEST:
         raise ConfigError(f"{file} has more than {LARGEST} characters: no workflow needs so many", file=file)
     is_json = file.endswith(".json")
@@ -64,7 +95,8 @@ def parse_source(text: str, file: str) -> Source:
     if not isinstance(fields, dict):
         raise ConfigError(f"{file}: a workflow must be an object, not {fields!r:.40}", file=file)
     lines = (json_lines if is_json else toml_lines)(text, file)
-    return Source(read_workflow(fields, lines), lines)
+    workflow, misfits = scan_workflow(fields, lines)
+    return Source(workflow, lines, tuple(misfits))
 
 
 def load_workflow(

@@ -101,7 +101,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
         effect: What the task does to the world: decides whether an attempt of which nobody knows whether it
             happened may be made again.
         undo: What takes it back with on_failure = compensate; needs effect = compensable.
-        workflow: Name or hash of the workflow to run; its outputs become the step's data.
+        workflow: Name of the workflow to run; its outputs become the step's data.
         sleep: Seconds, or a template that yields a duration.
         until: A moment in RFC 3339, or a template that yields one: the step sleeps until then.
         wait_signal: Name of the signal it waits for; what the signal carries becomes the step's data.

@@ -47,10 +47,12 @@ class Schedule(Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="sche
 
 
 class Webhook(Trigger, frozen=True, kw_only=True, omit_defaults=True, tag="webhook"):
-    """An HTTP request.
+    """A request on `webhooks.<path>`: from any NATS client, or from whoever passes HTTP requests on.
+
+    It is answered with the run that it started, or with why it did not.
 
     Attributes:
-        path: Last part of its address; empty: the workflow's name.
+        path: Last part of its subject; empty: the workflow's name.
     """
 
     path: str = ""

@@ -22,13 +22,36 @@ def test_a_stopped_agent_refuses_until_it_is_restarted(node: Terminal) -> None:
     assert node.json("ask", "john", "hi")["data"] == {"said": "hi"}
 
 
+def test_an_agent_that_cannot_be_made_is_told_with_the_reason(node: Terminal) -> None:
+    """An ask only learns that it is stopped; its status says why."""
+    node.json("agent", "spawn", "broken", "app:Echo", "--config-json", '{"volume":11}')
+    assert node.json("ask", "broken", "hi", status=1)["error"]["code"] == "actor_stopped"
+    told = node.json("agent", "status", "broken")
+    assert told["status"] == "error"
+    assert "Echo() takes no arguments" in told["error"]
+
+
 def test_an_unknown_agent_is_told_with_the_nearest_name(node: Terminal) -> None:
     """A mistyped agent is exit 3 and a guess, and no task is stored for nobody."""
-    for words in (["ask", "ecko", "hi"], ["task", "send", "ecko", "hi"], ["agent", "stop", "ecko"]):
+    for words in (
+        ["ask", "ecko", "hi"],
+        ["task", "send", "ecko", "hi"],
+        ["agent", "stop", "ecko"],
+        ["agent", "show", "ecko"],
+        ["dlq", "ls", "--agent", "ecko"],
+        ["run", "hi", "--agent", "ecko"],
+    ):
         done = node.run(*words)
         assert (done.returncode, done.stdout) == (3, "")
         assert "did you mean 'echo'?" in one_line(done)
     assert node.json("tap", "ecko", status=3)["error"]["code"] == "unknown_agent"
+
+
+def test_a_name_that_no_agent_can_have_is_wrong_usage_everywhere(node: Terminal) -> None:
+    """Also where only the workers that are up know the agents."""
+    done = node.run("run", "hi", "--agent", "a b")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "agent id 'a b' must be" in one_line(done)
 
 
 def test_a_list_is_a_table_for_people(node: Terminal) -> None:

@@ -78,12 +78,15 @@ def test_a_server_that_refuses_us_is_missing(
 @pytest.mark.parametrize(
     ("version", "sync", "level", "says"),
     [
-        ((2, 9, 10), None, Level.NOTE, "may lose the last minute"),
-        ((2, 9, 10), "always", Level.NOTE, "may lose the last minute"),
-        ((2, 10, 27), "always", Level.OK, "loses nothing"),
-        ((2, 10, 27), "", Level.NOTE, "may lose the last two minutes"),
-        ((2, 15, 0), "1s", Level.NOTE, "may lose the last 1s"),
-        ((2, 15, 0), None, Level.NOTE, "not seen from here"),
+        ((2, 9, 10), None, Level.NOTE, "may lose the last 120 s"),
+        ((2, 9, 10), "always", Level.NOTE, "may lose the last 120 s"),
+        ((2, 10, 27), "always", Level.OK, "loses 0 s"),
+        ((2, 10, 27), "", Level.NOTE, "may lose the last 120 s"),
+        ((2, 15, 0), "1s", Level.NOTE, "may lose the last 1 s"),
+        ((2, 15, 0), "1m30s", Level.NOTE, "may lose the last 90 s"),
+        ((2, 15, 0), "500ms", Level.NOTE, "may lose the last 0.5 s"),
+        ((2, 15, 0), None, Level.NOTE, "sync_interval is unknown, for the server does not tell"),
+        ((2, 15, 0), None, Level.NOTE, "may lose the last 120 s (its default)"),
     ],
 )
 def test_only_a_syncing_server_is_safe_from_power_loss(
@@ -99,7 +102,7 @@ def test_the_embedded_server_flushes_every_second_where_it_can(node: Terminal, n
     """A power loss costs the last second and not the last two minutes, and the doctor says which."""
     (found,) = [finding for finding in node.json("doctor")["findings"] if finding["what"] == "power loss"]
     able = features(probe(nats_binary)).sync_always
-    assert ("last 1s" if able else "last minute") in found["says"]
+    assert ("last 1 s" if able else "last 120 s") in found["says"]
 
 
 def test_the_mappings_are_printed_for_a_nats_conf(terminal: Terminal) -> None:

@@ -29,9 +29,11 @@ def _environment(home: Path, nats_binary: Path) -> dict[str, str]:
 
 
 def test_two_demos_at_once_show_each_its_own_result(tmp_path: Path, nats_binary: Path) -> None:
-    """Both end by themselves with the merged result, and leave nothing for the next one to wait for."""
+    """Both end by themselves with the merged result, and leave nothing behind."""
     command = [sys.executable, "-m", "actorium.runtime.cli", "demo"]
-    env = _environment(tmp_path, nats_binary)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    env = _environment(tmp_path / "data", nats_binary) | {"TMPDIR": str(temporary)}
     both = [
         subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(2)
     ]
@@ -39,6 +41,7 @@ def test_two_demos_at_once_show_each_its_own_result(tmp_path: Path, nats_binary:
         out, err = demo.communicate(timeout=100)
         assert demo.returncode == 0, err.decode()
         assert json.loads(out)["status"] == "success"
+    assert [*temporary.iterdir(), *tmp_path.glob("data/actorium/nats")] == []
 
 
 def test_a_stop_does_not_wait_for_delegates_that_nobody_will_run(tmp_path: Path, nats_binary: Path) -> None:

@@ -137,17 +137,34 @@ def test_ctrl_c_before_the_command_line_is_imported_is_answered_too() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
 
 
+def test_nothing_is_imported_before_ctrl_c_is_one_line() -> None:
+    """Not even from Python's own library: half of the time of `--help` would be without an answer."""
+    code = (
+        "import sys; before = set(sys.modules); from actorium.runtime.cli import main\n"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stdout.split() == ["actorium", "actorium.runtime", "actorium.runtime.cli"]
+
+
 @pytest.mark.parametrize("times", [1, 2])
 def test_ctrl_c_in_the_middle_of_the_demo_ends_it(home: Terminal, times: int) -> None:
-    """Once or twice, while agents work: 130, and no result on stdout."""
-    process = home.start("demo")
+    """Once or twice, while agents work: 130; no agent and no run of it meets the user's next program."""
+    temporary = home.home / "temporary"
+    temporary.mkdir()
+    process = home.start("demo", TMPDIR=str(temporary))
     assert process.stderr is not None
     while "started" not in process.stderr.readline():
         pass
+    assert list(temporary.iterdir())
     for _ in range(times - 1):
         os.killpg(process.pid, signal.SIGINT)
 
     assert ended(home, process) == 130
+    assert list(temporary.iterdir()) == []
+    assert not (home.home / "data" / "actorium" / "nats").exists()
 
 
 def test_a_second_ctrl_c_does_not_wait_for_what_is_in_hand(home: Terminal) -> None:

@@ -1,10 +1,8 @@
 """dev and up: what they say, what they refuse, and how Ctrl-C ends them."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -36,10 +34,11 @@ def test_dev_tells_how_to_reach_its_agents(home: Terminal) -> None:
     told = started(process)
     assert "nats://127.0.0.1:" in told
     assert "agents.counter.inbox" in told
-    (line,) = (line.strip() for line in told.splitlines() if line.startswith("  actorium ask"))
+    (line,) = (line.strip() for line in told.splitlines() if " ask counter " in line)
     done = subprocess.run(
-        ["sh", "-c", line.replace("actorium", "python -m actorium.runtime", 1)],
-        env=home.environment | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+        ["sh", "-c", line],
+        cwd=home.home,
+        env=home.environment,
         capture_output=True,
         text=True,
         timeout=30,

@@ -50,6 +50,17 @@ def give(*agents):
 
 
 boss = in_order(give("greeter", "payer"), say("both are done"))
+
+
+def team(request):
+    """An agent that gives parts to whoever may be given some, or does its part."""
+    names = [tool for tool in request.tools if tool.name == "delegate_task"]
+    if not names:
+        return say("my part")
+    (helper,) = names[0].schema["properties"]["agent"]["enum"]
+    return in_order(give(helper, helper), say("all parts"))(request)
+
+
 waiter = in_order(give("looker"), say("it was seen"))
 script = "scripted:thinking:"
 app = App(
@@ -70,7 +81,8 @@ def written(home: Path) -> None:
 @pytest.fixture(scope="module")
 def node(nats_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """A terminal beside a node that runs the agents above."""
-    terminal = Terminal(tmp_path_factory.mktemp("thinking"), **environment_of(nats_binary))
+    home = tmp_path_factory.mktemp("thinking")
+    terminal = Terminal(home, ANTHROPIC_API_KEY="", **environment_of(nats_binary))
     written(terminal.home)
     process = terminal.start("dev", "thinking.py", "--workers", "1", "--json")
     assert process.stdout is not None
@@ -141,6 +153,53 @@ def test_a_model_alone_makes_an_agent(node: Terminal) -> None:
     assert told["data"] == "done"
 
 
+def test_an_agent_that_is_made_for_a_task_has_a_helper(alone: Terminal) -> None:
+    """It may be given parts of the task side by side, and has no helper itself."""
+    done = alone.run("run", "in parts", "--model", "scripted:thinking:team", "--task-id", "parts")
+    assert (done.returncode, done.stdout) == (0, "all parts\n"), done.stderr
+    for part in ("1/1", "1/2"):
+        assert re.search(rf"helper-\w+/assistant-\w+/parts/{part}/1 ended     success", done.stderr)
+
+
+def test_workers_of_another_program_are_told_from_their_own(node: Terminal) -> None:
+    """What they do not have, or have otherwise, is said with what can be done; nothing starts."""
+    for agent, told in (
+        ("newcomer", "no agent 'newcomer'"),
+        ("payer", "agent 'payer' otherwise than other.py"),
+    ):
+        program = PROGRAM.replace(
+            'Agent("boss", model=script + "boss"', f'Agent("{agent}", model=script + "boss"'
+        )
+        program = program.replace('Agent("payer", model=script + "payer", tools=[pay]),', "")
+        (node.home / "other.py").write_text(program)
+        done = node.run("run", "do both", "other.py", "--agent", agent)
+        assert done.returncode == 1
+        assert f"the workers that are up have {told}" in one_line(done)
+        assert "ACTORIUM_DATA=DIR actorium run" in one_line(done)
+    apart = node.run("run", "hi", "other.py", "--agent", "greeter", ACTORIUM_DATA=str(node.home / "apart"))
+    assert (apart.returncode, apart.stdout) == (0, "hello\n"), apart.stderr
+
+
+def test_a_stopped_agent_is_said_to_be_stopped(node: Terminal) -> None:
+    """Its task would wait, and whoever gave it with it."""
+    node.run("agent", "stop", "greeter")
+    try:
+        done = node.run("run", "hi", "--agent", "greeter")
+        assert done.returncode == 1
+        assert one_line(done) == "error: agent 'greeter' is stopped: actorium agent restart greeter"
+    finally:
+        node.run("agent", "restart", "greeter")
+    assert node.run("run", "hi", "--agent", "greeter").stdout == "hello\n"
+
+
+def test_a_key_that_the_workers_lack_is_said_to_be_theirs(node: Terminal) -> None:
+    """They read their own environment, not that of the command."""
+    done = node.run("run", "hello", "--model", "anthropic:claude-opus-5-5", ANTHROPIC_API_KEY="of-this-side")
+    assert done.returncode == 1
+    assert "no key: set ANTHROPIC_API_KEY" in done.stderr
+    assert "keys are read where the workers run" in done.stderr
+
+
 def test_a_missing_key_is_named(alone: Terminal) -> None:
     """Nothing starts for a model that cannot answer."""
     done = alone.run("run", "hello", ANTHROPIC_API_KEY="")
@@ -154,6 +213,7 @@ def test_a_missing_key_is_named(alone: Terminal) -> None:
         (["run", "lst"], "'ls'"),
         (["run", "do it", "thinking.py", "--agent", "bos"], "'boss'"),
         (["run", "do it", "thinking.py", "--model", "scripted:thinking:greet"], "leave out APP"),
+        (["run", "do it", "thinking.py", "--tools", "delegat_task"], "'delegate_task'"),
         (["run", "do it", "--budget", "usdd=1"], "'usd'"),
         (["run", "do it", "--budget", "usd=much"], "usd=much"),
         (["run", "do it", "--model", "antropic:x"], "anthropic"),
@@ -171,6 +231,19 @@ def test_over_budget_is_exit_4(node: Terminal) -> None:
     done = node.run("run", "pay", "thinking.py", "--agent", "payer", "--budget", "steps=1", "--yes")
     assert done.returncode == 4, done.stderr
     assert "steps" in done.stderr.splitlines()[-1]
+
+
+def test_a_task_may_be_given_with_fewer_tools_than_its_agent_has(node: Terminal) -> None:
+    """What is not named is unknown to the model, whichever agent it is: one of APP, or of the workers."""
+    before = paid(node)
+    for number, words in enumerate((["thinking.py", "--agent", "payer"], ["--agent", "payer"])):
+        run = f"few-{number}"
+        done = node.run("run", "pay", *words, "--tools", "", "--yes", "--task-id", run)
+        assert done.returncode == 0, done.stderr
+        (call,) = node.json("run", "show", f"payer/{run}")["steps"][0]["calls"]
+        assert "There is no tool 'pay'" in call["content"]
+    done = node.run("run", "pay", "thinking.py", "--agent", "payer", "--tools", "pay", "--yes")
+    assert (done.returncode, paid(node)) == (0, [*before, 7]), done.stderr
 
 
 def test_a_timeout_calls_the_run_off_and_is_exit_5(node: Terminal) -> None:
@@ -314,10 +387,12 @@ def test_a_run_is_woken_and_its_chain_proven(node: Terminal) -> None:
     asked(node, "payer/proven")
     assert node.json("run", "resume", "payer/proven")["woken"]
     checkpoint = node.run("run", "verify", "payer/proven").stdout.strip()
-    assert checkpoint.startswith("4:")
+    count, _, head = checkpoint.partition(":")
+    assert int(count) > 1
+    assert len(head) == 64
     node.json("run", "cancel", "payer/proven")
     assert node.run("run", "verify", "payer/proven", "--checkpoint", checkpoint).returncode == 0
-    forged = f"4:{'0' * 64}"
+    forged = f"{count}:{'0' * 64}"
     assert node.run("run", "verify", "payer/proven", "--checkpoint", forged).returncode == 1
     assert node.json("run", "resume", "payer/proven", status=1)["woken"] is False
 
@@ -339,6 +414,7 @@ def test_a_question_shows_all_that_its_answer_allows(node: Terminal) -> None:
     ):
         assert words in shown
     assert question in node.run("approvals", "ls").stdout
+    assert "23 h 59 min left" in node.run("approvals", "ls", "--all").stdout
     before = paid(node)
     answered = node.json("approvals", "edit", question, "--arguments", '{"amount": 13}', "--by", "ann")
     assert answered["decision"]["by"] == "ann"

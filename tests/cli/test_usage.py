@@ -42,6 +42,11 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         (["dev", "ap.py"], 2, "did you mean app.py?"),
         (["dev", "app.py", "--config", "none.toml"], 2, "none.toml"),
         (["dev", "app.py:ap"], 2, "'app'"),
+        (["dev", "tasks.json"], 2, "tasks.json is no program"),
+        (["dev", "app.py", "--drain", "nan"], 2, "no number of seconds"),
+        (["dev", "app.py", "--drain", "-1"], 2, "--drain"),
+        (["task", "send", "echo", "x", "--task-id", ""], 2, "--task-id is empty"),
+        (["task", "send", "echo", "--json-file", "-"], 2, "stdin is no JSON"),
         (["dev", "app.py", "--lease", "1000"], 2, "lease must be"),
         (["ask", "echo"], 2, "--json-file"),
         (["ask", "echo", "--json-file", "none.json"], 2, "none.json"),
@@ -49,8 +54,22 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         (["agent", "spawn", "good", "Echo"], 2, "module:Class"),
         (["agent", "spawn", "good", "app:Echo", "--config-json", "[1]"], 2, "--config-json"),
         (["dlq", "drop"], 2, "--all"),
+        (["dlq", "drop", "7", "--agent", "echo"], 2, "--all"),
+        (["dlq", "ls", "--agent", "Bad.Name"], 2, "agent id 'Bad.Name' must be"),
+        (["agent", "show", "Bad_Name"], 2, "agent id 'Bad_Name' must be"),
+        (["agent", "status", "*"], 2, "agent id '*' must be"),
+        (["agent", "restart", "Bad Name"], 2, "agent id 'Bad Name' must be"),
+        (["agent", "stop", "status"], 2, "reserved"),
+        (["task", "send", "Bad_Name", "x"], 2, "agent id 'Bad_Name' must be"),
+        (["ask", ">", "x"], 2, "agent id '>' must be"),
+        (["tap", "Bad_Name"], 2, "agent id 'Bad_Name' must be"),
         (["ledger", "verify", "echo", "--checkpoint", "7"], 2, "COUNT:HEAD"),
         (["up", "app.py"], 1, "NATS_URL"),
+        (["agent", "ls", "--nats", "nowhere://x"], 1, "nowhere://x"),
+        (["agent", "--nats", "nowhere://x", "ls"], 1, "nowhere://x"),
+        (["--nats", "nowhere://x", "agent", "ls"], 1, "nowhere://x"),
+        (["--nats", "nowhere://y", "agent", "ls", "--nats", "nowhere://x"], 1, "nowhere://x"),
+        (["--nats", "nowhere://x", "demo"], 1, "nowhere://x"),
         (["agent", "ls"], 1, "actorium dev"),
     ],
 )
@@ -58,6 +77,7 @@ def test_a_mistake_is_one_line_that_helps(
     terminal: Terminal, words: list[str], status: int, hint: str
 ) -> None:
     """A mistyped word, file or value is told in one line with what was probably meant."""
+    (terminal.home / "tasks.json").write_text("[]")
     done = terminal.run(*words)
     assert (done.returncode, done.stdout) == (status, "")
     assert hint in one_line(done)
@@ -152,7 +172,7 @@ def test_a_command_that_waits_for_a_task_ends_as_the_task_did(capsys: pytest.Cap
     spent = Failure(code="run_budget", message="the budget is spent")
     result = Result(status=Status.PARTIAL, data="half", error=spent.message, failure=spent)
     with pytest.raises(click.exceptions.Exit) as ended:
-        cli_task._tell(Answer(), result)
+        cli_task.tell_result(Answer(), result)
     assert ended.value.exit_code == 4
     assert capsys.readouterr() == ("half\n", "partial: the budget is spent\n")
 

@@ -99,12 +99,80 @@ def test_all_that_is_wrong_with_a_file_is_told_with_its_lines(alone: Terminal) -
 
 
 def test_a_file_that_does_not_read_is_told_with_its_line(alone: Terminal) -> None:
-    """Broken TOML, a file that is no workflow, and one that is not there."""
+    """Broken TOML, and a file that is no workflow."""
     (alone.home / "broken.toml").write_text('name = "x"\nsteps = [\n')
     assert "broken.toml:" in one_line(alone.run("workflow", "validate", "broken.toml"))
     (alone.home / "none.toml").write_text('nam = "x"\n')
     assert "none.toml:1" in alone.run("workflow", "validate", "none.toml").stdout
-    assert "cannot read gone.toml" in one_line(alone.run("workflow", "graph", "gone.toml"))
+
+
+@pytest.mark.parametrize("command", ["validate", "graph", "deploy", "run"])
+@pytest.mark.parametrize("file", ["flw.toml", "flw.py", "flw.json"])
+def test_a_file_that_is_not_there_is_wrong_usage(alone: Terminal, command: str, file: str) -> None:
+    """Exit 2 with the nearest name, whatever is done with it."""
+    (alone.home / "flow.py").write_text("")
+    (alone.home / "flow.json").write_text("{}")
+    told = alone.run("workflow", command, file)
+    assert told.returncode == 2
+    assert one_line(told).startswith(f"error: there is no file {file}, did you mean flow.")
+
+
+def test_what_does_not_fit_hides_nothing_else_that_is_wrong(alone: Terminal) -> None:
+    """A field that is unknown, a step that is, and an agent that is: told at once, each with its line."""
+    (alone.home / "flow.toml").write_text(BAD.replace('depends_on = "go"', 'dependson = "go"'))
+    found = alone.json("workflow", "validate", "flow.toml", "--app", "work.py", status=1)
+    assert [problem["line"] for problem in found] == [10, 21, 22, 23]
+
+
+def test_files_are_held_against_each_other(alone: Terminal) -> None:
+    """Two workflows that run each other for ever, and one that is not given what it needs."""
+    for name, other in (("one", "two"), ("two", "one")):
+        step = f'[[steps]]\nid = "s"\nworkflow = "{other}"\n'
+        (alone.home / f"{name}.toml").write_text(f'name = "{name}"\n{step}')
+    assert alone.run("workflow", "validate", "one.toml").returncode == 0
+    found = alone.run("workflow", "validate", "one.toml", "two.toml")
+    assert found.returncode == 1
+    assert "one.toml:4: steps.s.workflow: it never ends: one -> two -> one" in found.stdout
+    assert "two.toml:4: steps.s.workflow: it never ends: two -> one -> two" in found.stdout
+
+
+PYTHON = PROGRAM.replace("from actorium import", "from actorium import workflow,").replace(
+    "app = App(",
+    """
+draft = workflow("built")
+draft.output("n", draft.step("s", agent="work", inputs={"n": draft.input("n", int)}).data.n)
+app = App(draft.build(), """,
+)
+
+
+def test_a_workflow_of_a_python_program_is_checked_drawn_and_run(alone: Terminal) -> None:
+    """By its file; the App in it has its agents, where no worker is up."""
+    (alone.home / "built.py").write_text(PYTHON)
+    assert alone.run("workflow", "validate", "built.py").stdout == "built.py: built can work: 1 step\n"
+    assert alone.run("workflow", "graph", "built.py:draft").stdout.startswith("built: 1 step")
+    told = alone.json("workflow", "run", "built.py", "--input", "n=3")
+    assert (told["status"], told["data"]) == ("success", {"n": 3})
+    (alone.home / "wrong.py").write_text(PYTHON.replace('agent="work"', 'agent="wrk"'))
+    found = alone.run("workflow", "validate", "wrong.py")
+    assert found.returncode == 1
+    assert found.stdout == "wrong.py:19: steps.s.agent: there is no agent 'wrk', did you mean 'work'?\n"
+
+
+def test_a_python_program_that_makes_no_workflow_or_several_is_wrong_usage(alone: Terminal) -> None:
+    """One line says what to do; one whose build fails is told with its lines."""
+    assert "work.py makes no workflow" in one_line(alone.run("workflow", "graph", "work.py"))
+    (alone.home / "two.py").write_text(
+        "from actorium import workflow\n"
+        'a, b = workflow("one"), workflow("two")\n'
+        'a.step("s", agent="x")\n'
+        'b.step("s", agent="x", spec="${steps.t.data}")\n'
+    )
+    several = alone.run("workflow", "graph", "two.py")
+    assert several.returncode == 2
+    assert "makes 2 workflows: name one of them, such as two.py:one" in several.stderr
+    assert alone.run("workflow", "graph", "two.py:a").stdout.startswith("one: 1 step")
+    assert "did you mean 'one'?" in alone.run("workflow", "graph", "two.py:onne").stderr
+    assert "two.py:4: steps.s.spec" in alone.run("workflow", "validate", "two.py:b").stdout
 
 
 def test_a_file_is_drawn_for_a_terminal_and_as_mermaid(alone: Terminal) -> None:
@@ -144,6 +212,14 @@ def test_a_run_shows_what_happens_on_stderr_and_its_result_on_stdout(node: Termi
     assert (again["run"], again["status"], again["data"]) == ("flow/first", "success", {"end": END})
 
 
+def test_run_show_shows_a_run_of_a_workflow_as_workflow_show_does(node: Terminal) -> None:
+    """Whoever looks for it among all runs finds its steps."""
+    node.json("workflow", "run", "flow.toml", "--input", "n=3", "--run-id", "both")
+    told = node.run("run", "show", "flow/both")
+    assert (told.returncode, told.stdout) == (0, node.run("workflow", "show", "both").stdout)
+    assert node.json("run", "show", "flow/both")["steps"][0]["id"] == "each"
+
+
 def test_inputs_come_from_a_file_and_single_ones_win(node: Terminal) -> None:
     """As JSON, from a file or stdin; what does not fit is told before anything starts."""
     body = json.dumps({"n": 1, "text": "from stdin"})
@@ -155,6 +231,8 @@ def test_inputs_come_from_a_file_and_single_ones_win(node: Terminal) -> None:
     assert "inputs.n: it must be integer" in refused.stderr
     assert "inputs.m: there is no such input" in refused.stderr
     assert node.run("workflow", "run", "flow.toml", "--input", "n").returncode == 2
+    told = node.json("workflow", "run", "flow.toml", "--input", "n=2", "--input", "text=8001")
+    assert told["data"]["end"]["text"] == "8001"
 
 
 def test_a_run_that_waits_is_listed_shown_paused_and_goes_on_with_its_signal(node: Terminal) -> None:
@@ -165,6 +243,8 @@ def test_a_run_that_waits_is_listed_shown_paused_and_goes_on_with_its_signal(nod
     assert node.json("workflow", "pause", "w1") == {"run": "flow/w1", "counts": True}
     told = node.json("workflow", "show", "w1")
     assert (told["stage"], told["steps"][1]["waits_for"]["signal"]) == ("paused", "go")
+    lost = node.run("workflow", "signal", "w1", "og")
+    assert (lost.returncode, "waits for a signal 'og', did you mean 'go'?" in lost.stderr) == (2, True)
     assert "flow/w1" in {run["run"] for run in node.json("workflow", "ls")}
     node.run("workflow", "resume", "flow/w1", "--by", "ann")
     waits = node.start("workflow", "run", "flow", "--input", "n=7", "--run-id", "w1", "--json")
@@ -205,15 +285,55 @@ def test_a_failed_run_is_exit_1_and_goes_on_from_a_step_of_the_mended_file(node:
     assert node.run("workflow", "retry", "m1", "ende").returncode == 2
     again = node.json("workflow", "retry", "m1", "end", "--latest")
     assert (again["status"], again["data"]["end"]["n"]) == ("success", 1)
+    assert "has no page 99" in node.run("workflow", "fork", again["run"], "--page", "99").stderr
     forked = node.json("workflow", "fork", again["run"], "--page", "1")
     assert forked["status"] == "success"
     assert len({failed["run"], again["run"], forked["run"]}) == 3
 
 
+def test_a_run_id_that_is_taken_by_a_run_with_other_inputs_is_wrong_usage(node: Terminal) -> None:
+    """Nothing is started; the same inputs, with defaults or without, are the same run."""
+    words = ["workflow", "run", "flow.toml", "--run-id", "taken"]
+    node.json(*words, "--input", "n=3")
+    other = node.run(*words, "--input", "n=4")
+    assert (other.returncode, other.stdout) == (2, "")
+    assert "run flow/taken was started before with other inputs (n): choose another id" in other.stderr
+    assert node.json(*words, "--input", "n=3", "--input", "text=none")["status"] == "success"
+
+
+def test_a_live_run_goes_on_with_another_definition_that_what_it_did_fits(node: Terminal) -> None:
+    """Moved while it waits; what would do a finished step otherwise is refused and says which."""
+    moving = FLOW.replace('"flow"', '"moving"')
+    (node.home / "moving.toml").write_text(moving)
+    node.run("workflow", "run", "moving.toml", "--input", "n=7", "--detach", "--run-id", "moved")
+    waits = node.start("workflow", "run", "moving", "--input", "n=7", "--run-id", "moved", "--json")
+    while node.json("workflow", "show", "moved")["steps"][1]["stage"] != "listening":
+        pass
+    (node.home / "moving.toml").write_text(moving.replace('["a", "b"]', '["a"]'))
+    refused = node.run("workflow", "migrate", "moved", "moving.toml")
+    assert refused.returncode == 1
+    assert "step each is done, and differs in for_each" in refused.stderr
+    (node.home / "moving.toml").write_text(moving.replace("text", "more"))
+    told = node.json("workflow", "migrate", "moved", "moving.toml")
+    assert told["before"] != told["definition"]
+    again = node.run("workflow", "migrate", "moved", "moving.toml")
+    assert again.stdout == f"moving/moved goes on with {told['definition']}\n"
+    assert "went on with it before" in again.stderr
+    node.run("workflow", "signal", "moved", "go")
+    assert waits.stdout is not None
+    assert json.loads(waits.stdout.read())["data"]["end"] == {"all": ["a", "b"], "n": 7, "more": "none"}
+    assert waits.wait(20) == 0
+    late = node.run("workflow", "migrate", "moved", "moving")
+    assert late.returncode == 1
+    assert "it is over: fork it" in late.stderr
+
+
 def test_a_run_and_a_workflow_that_are_not_there_are_exit_3(node: Terminal) -> None:
-    """As everywhere."""
-    assert node.run("workflow", "show", "gone/gone").returncode == 3
-    assert node.run("workflow", "run", "gone", "--input", "n=1").returncode == 3
+    """As everywhere; what is said leads to the runs of workflows."""
+    told = node.run("workflow", "show", "gone/gone")
+    assert (told.returncode, "actorium workflow ls --all" in told.stderr) == (3, True)
+    told = node.run("workflow", "run", "flww", "--input", "n=1")
+    assert (told.returncode, "there is no workflow 'flww'" in told.stderr) == (3, True)
 
 
 def test_a_terminal_sees_a_tree(node: Terminal) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from actorium.actors.context import Context
 from actorium.actors.models.port import ModelRequest, ModelResponse, Role, Text, Usage
 from actorium.actors.models.scripted import call, say
+from actorium.actors.models.tokens import tokens_of_request
 from actorium.actors.runs.config import Agent
 from actorium.actors.runs.tool import NOT_DONE, tool
 from actorium.runtime.app import App
@@ -32,11 +33,11 @@ def lines(journal: str) -> list[str]:
 
 
 @tool(effect="pure", risk="low")
-async def look(journal: str, ctx: Context) -> str:
+async def look(journal: str, ctx: Context, place: int = 0) -> str:
     """Look at something."""
     await asyncio.sleep(0.01)
     write(journal, f"look {ctx.task_id}")
-    return "seen"
+    return f"seen {place}"
 
 
 async def was_transferred(journal: str, ctx: Context) -> Any:
@@ -106,7 +107,22 @@ def spender(request: ModelRequest) -> ModelResponse:
     """Talks until somebody stops it: each of its turns says what it costs."""
     _, step = told(request)
     usage = Usage(input=1_000, output=0)
-    return msgspec.structs.replace(call(("look", {"journal": "/dev/null"}), text=f"turn {step}"), usage=usage)
+    return msgspec.structs.replace(look_elsewhere(step), usage=usage)
+
+
+async def glutton(request: ModelRequest) -> ModelResponse:
+    """Talks as the spender, but each turn takes its time, and costs half as much again as can be foreseen."""
+    journal, step = told(request)
+    cost = (tokens_of_request(request) + request.max_tokens) * 3 // 2
+    write(journal, "begin 0")
+    await asyncio.sleep(0.02)
+    write(journal, f"end {cost}")
+    return msgspec.structs.replace(look_elsewhere(step), usage=Usage(input=cost, output=0))
+
+
+def look_elsewhere(step: int) -> ModelResponse:
+    """A turn like no other: the same again and again would end the run as a loop."""
+    return call(("look", {"journal": "/dev/null", "place": step}), text=f"turn {step}")
 
 
 def chief(request: ModelRequest) -> ModelResponse:
@@ -127,6 +143,10 @@ app = App(
     alone,
     *(
         Agent(f"spender-{n}", model=f"scripted:{HERE}:spender", tools=[look], max_tokens=256)
+        for n in range(16)
+    ),
+    *(
+        Agent(f"glutton-{n}", model=f"scripted:{HERE}:glutton", tools=[look], max_tokens=512)
         for n in range(16)
     ),
     Agent("payer", model=f"scripted:{HERE}:payer", tools=[pay]),

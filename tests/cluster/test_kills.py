@@ -5,6 +5,9 @@ import random
 import signal
 from collections.abc import Callable
 
+import pytest
+
+from actorium.bus.errors import DeadlineExceeded
 from cluster.apps import Add
 from cluster.harness import (
     LEASE,
@@ -51,7 +54,8 @@ async def test_workers_killed_at_random_points_cost_no_task_no_order_and_no_stat
         ]
         for _ in range(6):
             await chance_pause(rng.uniform(0.05, 0.4))
-            kill(rng.choice(sorted((await cluster.workers()).values())))
+            living = await eventually(cluster.workers, SOON, what="a worker to kill")
+            kill(rng.choice(sorted(living.values())))
     for name, load in zip(agents, loads, strict=True):
         in_order(await each_once(cluster, name, load.result()))
         total = (await cluster.answers(name, Add(amount=0))).unwrap()[1]
@@ -114,6 +118,7 @@ async def test_an_ask_that_waits_in_a_stopped_worker_is_not_run_a_second_time_wh
     kill(pid, signal.SIGSTOP)
     try:
         await eventually(lambda: moved(cluster, agent, session), SOON, what="the partition moves")
+        await cluster.answers(agent, Add(n=0))  # its new owner listens: a key that moved does not say so yet
         asked = [seed + n for n in range(300)]
         # the stopped worker gets them too, and finds them when it comes back
         await asyncio.gather(*(cluster.client.ask(agent, Add(n=n), timeout=SOON) for n in asked))
@@ -123,3 +128,31 @@ async def test_an_ask_that_waits_in_a_stopped_worker_is_not_run_a_second_time_wh
     await cluster.answers(agent, Add(n=0))
     ran = [event.data["n"] for event in await cluster.events(agent, "ran")]
     assert sorted(n for n in ran if n in asked) == asked
+
+
+async def test_an_ask_that_a_stopped_worker_took_is_told_in_time_and_changes_nothing_when_it_goes_on(
+    cluster: Cluster, seed: int
+) -> None:
+    """It is stopped in the middle of the handler; what the handler does then is refused by the ledger."""
+    agent = "counter-11"
+    before = (await cluster.answers(agent, Add(amount=0))).unwrap()[1]
+    session, pid = await cluster.owner_of(agent)
+    watch = Stopwatch()
+    asked = asyncio.create_task(cluster.client.ask(agent, Add(n=seed, pause=1.0), timeout=3.0))
+    await eventually(lambda: busy(cluster, agent), SOON, what="it has the ask")
+    kill(pid, signal.SIGSTOP)
+    try:
+        with pytest.raises(DeadlineExceeded):
+            await asked
+        assert watch.seconds < 4.0
+        await eventually(lambda: moved(cluster, agent, session), SOON, what="the partition moves")
+        assert (await cluster.answers(agent, Add(n=1))).unwrap()[1] == before + 1
+    finally:
+        kill(pid, signal.SIGCONT)
+    await cluster.settled(2)
+    assert (await cluster.answers(agent, Add(amount=0))).unwrap()[1] == before + 1
+    await whole(cluster, agent)
+
+
+async def busy(cluster: Cluster, agent: str) -> bool:
+    return bool((await cluster.client.status(agent))["status"] == "busy")

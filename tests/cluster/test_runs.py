@@ -186,6 +186,12 @@ async def test_any_nats_client_may_list_and_answer(cluster: Cluster, shop: Shop)
     assert (await said(right))["decision"] == {"verdict": "accept", "hash": question["hash"], "by": "ann"}
     assert (await handle.result(timeout=SOON)).data == "done"
     assert await said(None) == []
+    assert (await said(right))["failure"]["code"] == "denied"  # it was answered, whichever way it is tried
+    with pytest.raises(AnswerRefused, match="was answered by ann"):
+        await cluster.client.answer(question["id"], "accept")
+    assert (await said(right, "boss"))["failure"]["code"] == "not_found"
+    for payload in (None, right):
+        assert (await said(payload, "nobody"))["failure"]["code"] == "unknown_agent"
     await client.close()
 
 

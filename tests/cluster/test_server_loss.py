@@ -2,16 +2,28 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from actorium.bus.errors import BusLost
-from cluster.apps import Add
-from cluster.harness import SOON, Cluster, Node, attached, chance_pause, each_once, whole
+from actorium.bus.errors import BusLost, DeadlineExceeded, NoOwner
+from actorium.runtime.client import Handle
+from cluster.apps import Add, Errand
+from cluster.harness import SOON, Cluster, Node, Stopwatch, attached, chance_pause, each_once, whole
+from eventually import eventually
 from servers import TestServer
 
 AGENTS = [f"counter-{n}" for n in range(6)]
+LOST = (BusLost, DeadlineExceeded, NoOwner)
+
+
+@pytest.fixture
+async def alone(nats_server: TestServer, make_node: Callable[..., Node]) -> AsyncIterator[Cluster]:
+    """A node on a server that the test kills."""
+    make_node(nats_server.url)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(2)
+        yield cluster
 
 
 @pytest.mark.parametrize(
@@ -53,3 +65,99 @@ async def tell_through(cluster: Cluster, agent: str, count: int) -> list[str]:
             acked.append(handle.id)
             break
     return acked
+
+
+async def test_an_ask_that_meets_the_death_of_the_server_ends_in_time_and_runs_once_at_most(
+    alone: Cluster, nats_server: TestServer
+) -> None:
+    """Its handler goes on, and its answer has nowhere to go."""
+    await alone.answers("witness-0", Add(n=0))
+    asked = asyncio.create_task(alone.client.ask("witness-0", Add(n=1, pause=1.0), timeout=4.0))
+    await eventually(lambda: busy(alone, "witness-0"), SOON)
+    watch = Stopwatch()
+    nats_server.kill()
+    with pytest.raises(LOST):
+        await asked
+    assert watch.seconds < 5.0
+    nats_server.start()
+    await alone.answers("witness-0", Add(n=2))
+    assert [event.data["n"] for event in await alone.events("witness-0", "ran")].count(1) <= 1
+
+
+async def test_an_ask_while_the_server_is_away_is_told_in_time_or_sent_when_it_is_back(
+    alone: Cluster, nats_server: TestServer
+) -> None:
+    nats_server.kill()
+    watch = Stopwatch()
+    with pytest.raises(LOST):
+        await alone.client.ask("counter-0", Add(n=1), timeout=0.5)
+    assert watch.seconds < 1.5
+    patient = asyncio.create_task(alone.client.ask("counter-0", Add(n=2), timeout=SOON))
+    await chance_pause(0.3)
+    nats_server.start()
+    assert (await patient).unwrap() == [2, 1, 1]
+
+
+async def test_an_acknowledged_cancel_stands_over_the_death_of_the_server(
+    alone: Cluster, nats_server: TestServer
+) -> None:
+    """Its worker lives, and writes down that the task was cancelled as soon as it can."""
+    handle = await alone.client.tell("counter-0", Add(n=1, pause=60.0))
+    await alone.started("counter-0", handle.id)
+    assert await handle.cancel()
+    nats_server.kill()
+    nats_server.start()
+    (result,) = await each_once(alone, "counter-0", [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+    assert (await alone.answers("counter-0", Add(amount=0))).unwrap()[1] == 0
+
+
+async def test_a_cancel_while_the_server_is_away_is_told_in_time_and_may_be_told_again(
+    alone: Cluster, nats_server: TestServer
+) -> None:
+    handle = await alone.client.tell("counter-0", Add(n=1, pause=60.0))
+    await alone.started("counter-0", handle.id)
+    nats_server.kill()
+    watch = Stopwatch()
+    with pytest.raises(LOST):
+        await handle.cancel()
+    assert watch.seconds < 15.0
+    nats_server.start()
+    assert await eventually(lambda: cancelled(handle), SOON)
+    (result,) = await each_once(alone, "counter-0", [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+
+
+async def test_a_delegation_has_one_result_over_the_death_of_the_server(
+    alone: Cluster, nats_server: TestServer, rng: random.Random
+) -> None:
+    """Whichever of both sides was just writing."""
+    delegates = AGENTS[:4]
+    handles = {
+        name: await alone.client.tell(name, Errand(to=delegates, n=1, pause=0.3))
+        for name in [f"delegator-{n}" for n in range(4)]
+    }
+    for _ in range(2):
+        await chance_pause(rng.uniform(0.05, 0.5))
+        nats_server.kill()
+        nats_server.start()
+    for name, handle in handles.items():
+        (result,) = await each_once(alone, name, [handle.id], timeout=60.0)
+        assert [n for n, _, _ in result.unwrap()] == [1] * 4
+    for name in delegates:
+        assert (await alone.answers(name, Add(amount=0))).unwrap()[1] == len(handles)
+    await whole(alone, *delegates, *handles)
+
+
+async def busy(cluster: Cluster, agent: str) -> bool:
+    return bool((await cluster.client.status(agent))["status"] == "busy")
+
+
+async def cancelled(handle: Handle) -> bool:
+    """Whether a cancel was acknowledged; nobody may answer yet."""
+    try:
+        return bool(await handle.cancel())
+    except LOST:
+        return False

@@ -3,6 +3,7 @@
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import accumulate
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from actorium.actors.runs.accounts import Accounts
 from actorium.actors.runs.approval import Decision, Verdict
 from actorium.actors.runs.approvals import Approvals
 from actorium.actors.runs.delegation import Grant
+from actorium.actors.runs.reading import EPOCH, read_facts
+from actorium.actors.runs.record import RunRecord
 from actorium.bus import subjects
 from actorium.bus.envelope import Envelope
 from actorium.storage.verifier import Verifier
@@ -50,12 +53,17 @@ async def thinking(thinking_node: Node) -> AsyncIterator[Cluster]:
 
 
 async def whole_run(cluster: Cluster, agent: str, task_id: str) -> list[str]:
-    """The verified kinds of the records of a run."""
+    """The kinds of the facts that stand in the verified records of a run."""
     part = subjects.partition(subjects.DEFAULT_TENANT, agent)
     name = chain(subjects.DEFAULT_TENANT, agent, task_id)
     subject = subjects.ledger(part, subjects.DEFAULT_TENANT, name)
     verifier = Verifier(subject)
-    return [verifier.feed(entry.value).kind async for entry in cluster.names.ledger.read(subject)]
+    facts: list[RunRecord] = []
+    async for entry in cluster.names.ledger.read(subject):
+        record = verifier.feed(entry.value)
+        if record.kind != EPOCH:
+            facts += await read_facts(record.body, cluster.names.blobs)
+    return [msgspec.to_builtins(fact)["type"] for fact in facts]
 
 
 async def nothing_left(cluster: Cluster) -> None:
@@ -172,28 +180,49 @@ async def test_a_run_that_waits_for_a_person_outlives_the_whole_node(
         assert [line.split()[:2] for line in lines(journal)] == [["pay", "16"]]
 
 
+async def spend_together(cluster: Cluster, kind: str, task_id: str, *, limit: int, journal: str) -> int:
+    """Have two agents of a kind, on two workers, spend a budget that they share; what they spent."""
+    account = f"team-{task_id}"
+    owners = {(await cluster.owner_of(f"{kind}-{n}"))[0]: f"{kind}-{n}" for n in range(16)}
+    names = list(owners.values())
+    assert len(names) == 2, "they must live on two workers for this test to say anything"
+    accounts = Accounts(cluster.names.state)
+    await accounts.open(account, Budget(steps=None, tool_calls=None, seconds=None, tokens=limit))
+    unlimited = Budget(steps=None, tool_calls=None, seconds=None, depth=0)
+    grant = msgspec.json.encode(Grant(budget=unlimited, account=account)).decode()
+    for name in names:
+        envelope = Envelope(task_id=task_id, grant=grant)
+        await cluster.client.courier.tell(name, Task(spec=f"journal={journal} spend"), envelope)
+    results = [result for name in names for result in await each_once(cluster, name, [task_id])]
+    assert [result.status for result in results] == [Status.PARTIAL] * 2
+    assert [result.failure and result.failure.code for result in results] == ["run_account"] * 2
+    ended = await accounts.open(account, Budget())
+    assert ended.reserved == {}
+    assert ended.spent.tokens == sum(result.metrics.tokens_used for result in results)
+    return ended.spent.tokens
+
+
 async def test_two_agents_on_two_workers_never_overspend_a_budget_that_they_share(
     thinking: Cluster, seed: int
 ) -> None:
     """By at most what one call in flight costs more than its estimate: here nothing."""
-    account = f"team-{seed}"
-    owners = {(await thinking.owner_of(f"spender-{n}"))[0]: f"spender-{n}" for n in range(16)}
-    names = list(owners.values())
-    assert len(names) == 2, "they must live on two workers for this test to say anything"
-    accounts = Accounts(thinking.names.state)
-    await accounts.open(account, Budget(steps=None, tool_calls=None, seconds=None, tokens=30_000))
-    unlimited = Budget(steps=None, tool_calls=None, seconds=None, depth=0)
-    grant = msgspec.json.encode(Grant(budget=unlimited, account=account)).decode()
-    for name in names:
-        envelope = Envelope(task_id=f"s{seed}", grant=grant)
-        await thinking.client.courier.tell(name, Task(spec="journal=/dev/null spend"), envelope)
-    for name in names:
-        (result,) = await each_once(thinking, name, [f"s{seed}"])
-        assert result.failure is not None
-        assert result.status is Status.PARTIAL
-    account_now = await accounts.open(account, Budget())
-    assert account_now.reserved == {}
-    assert account_now.spent.tokens <= 30_000
+    spent = await spend_together(thinking, "spender", f"s{seed}", limit=30_000, journal="/dev/null")
+    assert spent <= 30_000
+
+
+async def test_calls_of_two_workers_that_race_for_a_budget_overspend_it_by_less_than_one_of_them(
+    thinking: Cluster, seed: int, tmp_path: Path
+) -> None:
+    """Each costs half as much again as was reserved for it, and at the limit two are in flight."""
+    for race in range(3):
+        journal, limit = str(tmp_path / f"journal-{race}"), 20_000
+        spent = await spend_together(thinking, "glutton", f"g{seed}-{race}", limit=limit, journal=journal)
+        told = [line.split() for line in lines(journal)]
+        in_flight = list(accumulate(1 if what == "begin" else -1 for what, _ in told))
+        assert max(in_flight) == 2, "they must have spent side by side for this test to say anything"
+        costs = [int(cost) for what, cost in told if what == "end"]
+        assert sum(costs) == spent
+        assert spent - limit < max(costs)
 
 
 async def test_a_server_that_dies_and_comes_back_costs_no_run_and_no_effect(

@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from actorium.actors import activation
+from actorium.actors import handling
 from actorium.actors.ledger import ActorLedger
 from actorium.actors.mailbox import Mailbox
 from actorium.actors.progress import Kind, Run
@@ -424,7 +424,7 @@ class NoBound(Bugs):
 
 def no_done_check(patch: pytest.MonkeyPatch) -> None:
     """Every delivery is a first one."""
-    patch.setattr(activation, "judge", lambda *_, **__: Run(1))
+    patch.setattr(handling, "judge", lambda *_, **__: Run(1))
 
 
 def retries_last(patch: pytest.MonkeyPatch) -> None:

@@ -73,6 +73,13 @@ def random_step(rng: random.Random, number: int, before: list[str]) -> Step:
     )
 
 
+def without_undo(step: Step) -> Step:
+    """A workflow that takes nothing back has no undos."""
+    if step.undo is None:
+        return step
+    return msgspec.structs.replace(step, undo=None, effect=EffectClass.IRREVERSIBLE)
+
+
 def random_workflow(seed: int) -> Workflow:
     """At most 60 steps."""
     rng = random.Random(seed)
@@ -80,12 +87,14 @@ def random_workflow(seed: int) -> Workflow:
     for number in range(rng.choice((1, 3, 6, 12, 25, 60))):
         steps.append(random_step(rng, number, [step.id for step in steps]))
     rng.shuffle(steps)
+    on_failure = rng.choice(tuple(OnFailure))
+    compensates = on_failure is OnFailure.COMPENSATE
     return Workflow(
         name="wf",
         inputs={"flag": Input(), "items": Input()},
-        steps=tuple(steps),
+        steps=tuple(step if compensates else without_undo(step) for step in steps),
         max_parallel=rng.choice((1, 3, 10)),
-        on_failure=rng.choice(tuple(OnFailure)),
+        on_failure=on_failure,
         deadline=rng.choice((None, None, 40.0)),
     )
 

@@ -1,7 +1,7 @@
 """Naming: whether what a workflow names is there: steps, inputs, agents, other workflows."""
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Final, TypeAlias
+from typing import Final
 
 from ....bus.errors import ConfigError
 from ....bus.subjects import agent_id
@@ -12,9 +12,9 @@ from ..nearest import nearest
 from ..problem import Problem
 from ..references import Reference, Template, Unreadable, references, templates_around, templates_of
 from ..step import Step
+from .given import Told, given_problems
 from .place import spelled, where
 
-Told: TypeAlias = tuple[Place, str]
 OF_A_STEP: Final = frozenset(Result.__struct_fields__)
 OF_A_RUN: Final = frozenset({"id"})
 
@@ -35,7 +35,7 @@ def _all(
         at: Place = ("steps", number)
         yield from _dependencies(step, at, ids)
         yield from _agents(step, at, agents)
-        yield from _workflow(step, at, workflows)
+        yield from _workflow(step, at, workflow, workflows)
         for template in templates_of(step, number):
             yield from _template(template, workflow, ids, step)
     for template in templates_around(workflow):
@@ -66,25 +66,17 @@ def _agents(step: Step, at: Place, agents: Collection[str] | None) -> Iterator[T
                 yield place, f"there is no agent {name!r}{nearest(name, agents)}"
 
 
-def _workflow(step: Step, at: Place, workflows: Mapping[str, Workflow] | None) -> Iterator[Told]:
-    if not step.workflow or workflows is None:
+def _workflow(
+    step: Step, at: Place, workflow: Workflow, workflows: Mapping[str, Workflow] | None
+) -> Iterator[Told]:
+    other = workflow if step.workflow == workflow.name else (workflows or {}).get(step.workflow)
+    if not step.workflow or (other is None and workflows is None):
         return
-    other = workflows.get(step.workflow)
     if other is None:
-        yield (*at, "workflow"), f"there is no workflow {step.workflow!r}{nearest(step.workflow, workflows)}"
-    elif step.inputs is None or isinstance(step.inputs, dict):
-        yield from given_problems(other, step.inputs or {}, (*at, "inputs"))
-
-
-def given_problems(workflow: Workflow, given: Collection[str], at: Place) -> Iterator[Told]:
-    """Inputs of a workflow that are missing in what it shall be given, and those it does not have."""
-    for name, one in workflow.inputs.items():
-        if one.needed and name not in given:
-            yield at, f"workflow {workflow.name} needs the input {name!r}, which is missing"
-    for name in given:
-        if name not in workflow.inputs:
-            hint = nearest(name, workflow.inputs)
-            yield (*at, name), f"workflow {workflow.name} has no input {name!r}{hint}"
+        hint = nearest(step.workflow, workflows or ())
+        yield (*at, "workflow"), f"there is no workflow {step.workflow!r}{hint}"
+    else:
+        yield from given_problems(other, step.inputs, (*at, "inputs"), workflow)
 
 
 def _template(

@@ -16,17 +16,22 @@ from .place import where
 
 
 def order_problems(workflow: Workflow) -> Iterator[Problem]:
-    """Cycles, steps that never run, and undos that refer to what may not have run."""
+    """Cycles; where there is none, steps that never run, and undos that refer to what may not have run."""
+    found = list(cycle_problems(workflow))
+    yield from found
+    if not found:
+        needs = needs_of(workflow)
+        yield from _never(workflow, needs)
+        yield from _undos(workflow, needs)
+
+
+def cycle_problems(workflow: Workflow) -> Iterator[Problem]:
+    """Steps that wait for themselves by way of others."""
     numbers = {step.id: number for number, step in enumerate(workflow.steps)}
-    needs = needs_of(workflow)
-    found = list(cycles(needs))
-    for path in found:
+    for path in cycles(needs_of(workflow)):
         place: Place = ("steps", numbers[path[1]])
         told = f"it is part of a cycle: {' -> '.join(path)}, each runs before the next; take one out"
         yield _problem(workflow, place, told)
-    if not found:
-        yield from _never(workflow, needs)
-        yield from _undos(workflow, needs)
 
 
 def _never(workflow: Workflow, needs: Needs) -> Iterator[Problem]:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -365,6 +366,27 @@ async def test_provisioning_at_once_from_nothing(nats_server):
     bus = await NatsBus.connect(nats_server.url, name="test")
     await asyncio.gather(*(provision(bus.js, bus.server_version, StreamSettings()) for _ in range(8)))
     await bus.close()
+
+
+async def test_streams_that_are_read_while_they_are_made_end_no_server(nats_server):
+    """Whoever comes early looks for streams that a node is just making; 2.9.10 died of that."""
+    maker, *readers = [await NatsBus.connect(nats_server.url, name="test") for _ in range(5)]
+    making = [f"S{number}" for number in range(60)]
+
+    async def read(bus):
+        while making and bus.connected:
+            with suppress(ConfigError, BusLost):
+                await bus.newest(making[0], "s.>")
+
+    async with asyncio.TaskGroup() as tasks:
+        for bus in readers:
+            tasks.create_task(read(bus))
+        while making:
+            subject = f"s.{making[0]}"
+            await maker.js.api(f"STREAM.CREATE.{making[0]}", {"name": making[0], "subjects": [subject]})
+            making.pop(0)
+    for bus in (maker, *readers):
+        await bus.close()
 
 
 @pytest.mark.parametrize(

@@ -171,6 +171,7 @@ async def test_a_foreign_value_is_named(js, nats_leases, unique) -> None:
 async def test_a_poll_without_news_is_one_request(js, nats_leases) -> None:
     """Asking for what is new when nothing is costs one read."""
     alpha = await nats_leases.put_session(ALPHA, revision=0)
+    await nats_leases.sessions()  # the first poll of all asks for the stream
     before = js._client.stats["out_msgs"]
 
     assert await nats_leases.sessions(after=alpha) == []

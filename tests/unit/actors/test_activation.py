@@ -218,6 +218,33 @@ async def test_a_cancelled_task_that_runs_leaves_the_state_alone(stage, begun, g
     assert (await stage.tell(actor, 1)).data == 1
 
 
+async def test_a_handler_that_ignores_its_cancellation_leaves_nothing_of_it_behind(
+    stage, begun, settle
+) -> None:
+    """The next task may fail by a CancelledError of its own making, and is answered."""
+
+    class Stubborn(Actor):
+        async def receive(self, message: str, ctx: Any) -> str:
+            if message == "cancel itself":
+                raise asyncio.CancelledError
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                return "ignored"
+            return "never"
+
+    actor = await stage.begin(Stubborn, Options(attempts=1))
+    for spec in ("wait", "cancel itself"):
+        actor.offer(stage.stored_letter(spec))
+    await begun.wait()
+    actor.cancel("t1")
+    await settle(actor)
+
+    assert stage.post.result("t1").data == "ignored"
+    assert stage.post.result("t2").failure.code == "undeliverable"
+
+
 async def test_cancelling_what_is_not_there_says_so(stage) -> None:
     """A task that ended, or was never here."""
     actor = await stage.begin(Counter)
@@ -338,6 +365,32 @@ async def test_a_stop_that_runs_out_of_grace_costs_no_attempt(stage, begun, gate
 
     assert stage.post.result("t1").data == 5
     assert stage.post.dead == []
+
+
+async def test_a_restart_that_cuts_a_letter_short_is_supervised_until_an_instance_lives(
+    stage, begun, gate, settle
+) -> None:
+    """An `on_start` that fails then is tried again, at the cost of no attempt of the letter that was cut."""
+    starts: list[int] = []
+
+    class Late(waiting(gate, begun)):  # type: ignore[misc]
+        async def on_start(self, ctx: Any) -> None:
+            starts.append(1)
+            if len(starts) == 2:
+                raise OSError("not yet")
+
+    actor = await stage.begin(Late, Options(attempts=1))
+    actor.offer(stage.stored_letter(5))
+    await begun.wait()
+
+    restarting = asyncio.ensure_future(actor.restart(grace=0.01))
+    await eventually(lambda: len(starts) > 1, every=0.005)
+    gate.set()
+    await restarting
+    await settle(actor)
+
+    assert stage.post.crashes == ["OSError: not yet"]
+    assert stage.post.result("t1").data == 5
 
 
 async def test_an_ask_cut_short_by_a_stop_is_told_that_it_may_have_acted(stage, begun, gate) -> None:

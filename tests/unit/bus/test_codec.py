@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actorium.bus import codec
 from actorium.bus.codec import (
     MAX_BODY,
     MAX_DEPTH,
@@ -39,6 +40,26 @@ def test_object_with_action_is_a_task():
     """A JSON object with `action` is read as a Task, unknown fields ignored."""
     body = b'{"action":"pay","spec":{"invoice":17},"constraints":["fast"],"colour":"red"}'
     assert read_task(body) == Task(action="pay", spec={"invoice": 17}, constraints=("fast",))
+
+
+FIELDS = st.sampled_from(["action", "spec", "inputs", "constraints", "task", "payload", "colour"])
+
+
+@given(st.dictionaries(FIELDS, JSON | st.text() | st.lists(st.text())) | st.builds(Task, spec=JSON))
+def test_the_short_way_to_a_task_leads_where_the_long_one_does(value):
+    """What our own programs send is read in one step, and means what a closer look makes of it."""
+    payload = msgspec.json.encode(value)
+
+    def told():
+        try:
+            return read_task(payload)
+        except BadMessage as error:
+            return error.message
+
+    short = told()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codec, "_plain", lambda _: None)
+        assert told() == short
 
 
 def test_object_without_action_is_a_spec():

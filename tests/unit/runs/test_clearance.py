@@ -20,7 +20,9 @@ EFFECTS = {"pure": Run(), "idempotent": Run(), "compensable": Undo(), "irreversi
 
 
 def made(effect="pure", risk="low", approve=""):
-    @tool(effect=effect, risk=risk, approve=approve, undo=lambda n: None)
+    undo = (lambda n: None) if effect == "compensable" else None
+
+    @tool(effect=effect, risk=risk, approve=approve, undo=undo)
     def act(n: int) -> int: ...
 
     return {"act": act}

@@ -156,11 +156,29 @@ async def test_an_error_that_may_have_cost_is_counted_as_the_worst_case(stage):
     assert 8192 < ended.result.metrics.tokens_used < 9000
 
 
-async def test_a_model_call_that_a_crash_cut_off_counts_as_the_worst_case_and_is_made_again(stage):
-    def dies(request):
-        raise RuntimeError("the process dies")
+async def test_a_script_that_raises_ends_the_run_says_why_and_costs_nothing(stage):
+    """It is a mistake of the program: tried again it would raise again."""
 
-    with pytest.raises(RuntimeError):
+    def wrong(request):
+        return {}["gone"]
+
+    ended = await stage.carry(wrong, account="team")
+    assert (ended.why, ended.result.status) == ("model", Status.FAILURE)
+    assert "the script raised KeyError: 'gone'" in ended.result.error
+    assert (ended.result.metrics.tokens_used, ended.result.metrics.usd) == (0, 0.0)
+    assert len(stage.requests) == 1
+    account = await stage.accounts.open("team", Budget())
+    assert (account.spent.tokens, account.reserved) == (0, {})
+
+
+async def test_a_model_call_that_a_crash_cut_off_counts_as_the_worst_case_and_is_made_again(stage):
+    class Killed(BaseException):
+        """The process dies."""
+
+    def dies(request):
+        raise Killed
+
+    with pytest.raises(Killed):
         await stage.carry(dies, account="team")
     ended = await stage.carry(in_order(used(say("hi"), input=10, output=10)), account="team")
     assert ended.result.metrics.steps == 1

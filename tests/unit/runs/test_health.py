@@ -7,11 +7,20 @@ import pytest
 
 from actorium.actors.definition import Definition
 from actorium.actors.models.port import ModelRequest
+from actorium.actors.models.prices import Price, Prices
 from actorium.actors.models.scripted import say
 from actorium.actors.models.settings import ModelSettings, ProviderSettings
 from actorium.actors.problem import Problem, refuse
 from actorium.actors.runs.config import KIND, Agent
-from actorium.actors.runs.health import Fault, Grade, check_agents, check_models, judge
+from actorium.actors.runs.health import (
+    Fault,
+    Grade,
+    check_addresses,
+    check_agents,
+    check_models,
+    check_prices,
+    judge,
+)
 from actorium.actors.runs.tool import tool
 from actorium.bus.errors import ConfigError
 
@@ -100,7 +109,7 @@ def test_a_module_that_fails_to_load_is_a_problem_of_the_agent_that_needs_it(tmp
 
 def test_an_agent_that_the_program_does_not_have_is_worth_a_word():
     found = check_agents([writer(delegates=["clerk"], tools=["agent:clerk", "agent:boss"])])
-    told = "note: agent writer: it gives tasks to {}, which this program does not have: it must run elsewhere"
+    told = "note: agent writer: it gives tasks to {}, which this program does not have"
     assert lines(found) == [told.format("clerk"), told.format("boss")]
 
 
@@ -161,6 +170,23 @@ async def test_a_provider_that_does_not_answer_now_keeps_nobody_from_starting():
     found = await check_models([agent], away, environment=environment, probe=True)
     assert [problem.fatal for problem in found] == [False]
     assert "127.0.0.1:1" in found[0].says
+
+
+async def test_a_server_of_ones_own_that_does_not_run_is_worth_a_word_and_keeps_nobody_from_starting():
+    away = ModelSettings(providers={"ollama": ProviderSettings(base_url="http://127.0.0.1:1/v1")})
+    agent = writer(SCRIPT, fallback=["ollama:llama3.2:3b", OPENAI])
+    found = await check_addresses([agent], away, environment={})
+    assert [problem.fatal for problem in found] == [False]
+    assert "nothing answers at http://127.0.0.1:1/v1 (Connection refused)" in found[0].says
+
+
+def test_a_limit_in_money_needs_a_price_for_every_model():
+    """Where one has none, no call is made: that is known before anything starts."""
+    limited = writer(CLAUDE, fallback=["ollama:llama3.2:3b"], budget={"usd": 0.5})
+    told = "agent writer: its limit of 0.5 usd cannot be kept: ollama:llama3.2:3b: "
+    (found,) = lines(check_prices([limited, writer(SCRIPT)], Prices()))
+    assert found.startswith(told)
+    assert check_prices([limited], Prices({"ollama:*": Price(input=0.0, output=0.0)})) == []
 
 
 async def test_what_both_checks_find_is_said_once():

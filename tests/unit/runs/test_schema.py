@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorium.actors.runs.schema import check_schema, misfit
+from actorium.actors.runs.dialect import WORDS
+from actorium.actors.runs.schema import _CHECKS, check_schema, misfit
 from actorium.actors.runs.signature import schema_of
 from actorium.bus.errors import ConfigError
 
@@ -96,3 +97,42 @@ def test_the_place_is_named():
 def test_a_schema_that_cannot_be_checked_is_refused(schema):
     with pytest.raises(ConfigError, match="not checked"):
         check_schema(schema)
+
+
+@pytest.mark.parametrize(
+    ("schema", "told"),
+    [
+        ({"type": "strnig"}, "type 'strnig'"),
+        ({"type": ["string", "nothing"]}, "type ['string', 'nothing']"),
+        ({"type": 5}, "type 5"),
+        ({"type": []}, "type []"),
+        ({"properties": {"a": {"items": {"type": "text"}}}}, "type 'text'"),
+        ({"anyOf": [{"type": "int"}]}, "type 'int'"),
+        ({"pattern": "("}, "pattern '('"),
+        ({"minimum": "1"}, "minimum '1'"),
+        ({"required": "a"}, "required 'a'"),
+        ({"enum": "ab"}, "enum 'ab'"),
+        ({"items": "string"}, "items 'string'"),
+        ({"properties": {"a": "string"}}, "'string' in place of a schema"),
+        ({"$ref": "#"}, "$ref #"),
+        ({"anyOf": [{"type": "null"}, {"$ref": "#"}]}, "$ref #"),
+        ({"$ref": "#/$defs/a", "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}}}, "$ref #/$defs/a"),
+    ],
+)  # fmt: skip
+def test_a_word_that_says_what_is_none_is_refused_at_once(schema, told):
+    """A type that is mistyped would let nothing through, a pattern that is none would raise in the run."""
+    with pytest.raises(ConfigError) as refused:
+        check_schema(schema)
+    assert told in refused.value.message
+
+
+def test_a_schema_may_hold_itself():
+    """Of a part of the value, which ends."""
+    tree = {"type": "object", "properties": {"left": {"anyOf": [{"type": "null"}, {"$ref": "#"}]}}}
+    check_schema(tree)
+    assert misfit({"left": {"left": {"left": None}}}, tree) == ""
+    assert misfit({"left": {"left": 5}}, tree)
+
+
+def test_every_word_that_is_understood_is_checked():
+    assert set(WORDS) == set(_CHECKS)

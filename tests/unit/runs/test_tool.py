@@ -125,6 +125,25 @@ def test_what_cannot_be_a_tool_is_refused_when_it_is_made():
             tool(**words)(good)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"effect": "irreversable"}, "there is no effect 'irreversable', did you mean 'irreversible'?"),
+        ({"risk": "hihg"}, "there is no risk 'hihg', did you mean 'high'?"),
+        ({"effect": "compensable"}, "it is compensable, so it needs undo="),
+        ({"undo": len}, "it has undo= and is irreversible, which is never undone"),
+        ({"effect": "pure", "probe": len}, "it has probe= and is pure, which is never probed"),
+        ({"timeout": 0}, "timeout must be seconds above 0, and is 0"),
+        ({"timeout": float("inf")}, "timeout must be seconds above 0, and is inf"),
+    ],
+)
+def test_what_would_be_left_out_silently_is_refused(words, told):
+    """An undo that is never called is worse than none: somebody counts on it."""
+    with pytest.raises(ConfigError) as refused:
+        tool(name="act", **words)(lambda: None)
+    assert refused.value.message.startswith(f"tool act: {told}")
+
+
 def test_a_misspelled_tool_is_answered_with_the_nearest():
     told = unknown_tool("serch_web", ["search_web", "pay"])
     assert told == "There is no tool 'serch_web'. Did you mean search_web? Available: search_web, pay."

@@ -17,8 +17,9 @@ from actorium.actors.runs.tool import tool
 from actorium.bus import subjects
 from actorium.bus.codec import read_event
 from actorium.bus.task import Event
-from actorium.runtime.client import Client, Handle
+from actorium.runtime.client import Client
 from actorium.runtime.config import Settings
+from actorium.runtime.handle import Handle
 from actorium.runtime.memory import LEASE, MemoryWorld
 from actorium.runtime.reminders import Reminders
 from actorium.runtime.reports import Reporter

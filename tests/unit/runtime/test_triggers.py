@@ -9,14 +9,15 @@ from typing import Any, ClassVar
 import msgspec
 import pytest
 
-from actorium import Actor, App, Client, Context, Task, UnknownAgent, Workflow, workflow
+from actorium import Actor, App, Client, Context, Task, Workflow, workflow
 from actorium.actors.schedules.schedule import task_id, task_of
 from actorium.actors.schedules.schedules import Schedules
-from actorium.bus.errors import BadMessage
+from actorium.actors.workflows.listening import may_listen
+from actorium.bus.errors import BadMessage, NoOwner
 from actorium.bus.port import Message
 from actorium.runtime.memory import MemoryWorld, in_memory
-from actorium.runtime.occasion import may_listen, task_id_of, timely, what_came
-from actorium.runtime.triggers import Triggers, start_from_webhook
+from actorium.runtime.occasion import task_id_of, timely, what_came
+from actorium.runtime.triggers import Triggers
 from eventually import eventually
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -226,16 +227,53 @@ async def test_a_schedule_of_somebody_elses_is_left_alone():
     assert timely(plain, "by/2026-06-01T12:00:00Z") is plain
 
 
-async def test_a_webhook_starts_the_workflow_with_its_path_once():
-    async with listening(flow({"type": "webhook", "path": "hook", "inputs": {"n": "${trigger.n}"}})) as (
-        client,
-        world,
-    ):
-        begun = [
-            await start_from_webhook(world.connect(), client.courier, "hook", b'{"n": 5}', request_id="r1")
-            for _ in range(2)
-        ]
-        assert {(one.workflow, one.run_id) for one in begun} == {("note", "r1")}
+HOOK = {"type": "webhook", "path": "hook", "inputs": {"n": "${trigger.n}"}}
+
+
+async def asked(world: MemoryWorld, subject: str, body: bytes, **headers: str) -> Any:
+    """What a request to a webhook is answered."""
+    reply = await world.connect().bus.request(subject, body, headers, timeout=5)
+    return msgspec.json.decode(reply.payload)
+
+
+async def test_a_request_to_a_webhook_is_answered_with_the_run_that_it_started_once():
+    async with listening(flow(HOOK), workers=2) as (client, world):
+        answers = [await asked(world, "webhooks.hook", b'{"n": 5}', **{"Nats-Msg-Id": "r1"}) for _ in "ab"]
+        assert answers == [{"run": "note/r1", "workflow": "note", "task_id": "r1"}] * 2
         assert await taken(1) == [{"n": 5}]
-        with pytest.raises(UnknownAgent, match="no workflow has a webhook trigger with path 'other'"):
-            await start_from_webhook(world.connect(), client.courier, "other", b"{}")
+        await over(client)
+        assert (await client.workflows.state("note", "r1")).started.trigger == "webhook"
+        assert Notes.taken == [{"n": 5}]
+
+
+async def test_a_webhook_without_a_path_has_the_name_of_its_workflow():
+    async with listening(flow({"type": "webhook"})) as (_, world):
+        assert (await asked(world, "webhooks.note", b'{"n": 5}'))["workflow"] == "note"
+
+
+@pytest.mark.parametrize(("body", "code"), [(b'{"m": 5}', "expression_error"), (b"\xff", "bad_message")])
+async def test_a_request_that_can_start_nothing_is_answered_with_the_reason(body, code):
+    async with listening(flow(HOOK)) as (client, world):
+        answer = await asked(world, "webhooks.hook", body)
+        assert answer.get("error", {}).get("code", "") == code
+        assert await client.dead_letters.list(agent="note") == []
+
+
+async def test_a_request_whose_inputs_do_not_fit_is_answered_with_what_does_not():
+    async with listening(flow({"type": "webhook"})) as (_, world):
+        error = (await asked(world, "webhooks.note", b'{"m": 1}'))["error"]
+        assert (error["code"], "inputs.m: there is no such input" in error["message"]) == ("bad_task", True)
+
+
+async def test_what_is_only_published_to_a_webhook_and_starts_nothing_is_a_dead_letter():
+    async with listening(flow(HOOK)) as (client, world):
+        await world.connect().bus.publish("webhooks.hook", b'{"m": 5}')
+        (letter,) = await eventually(lambda: client.dead_letters.list(agent="note"))
+        assert letter.reason == "expression_error"
+
+
+@pytest.mark.parametrize("told", [{**HOOK, "enabled": False}, {**HOOK, "path": "other"}])
+async def test_nobody_answers_at_a_webhook_that_is_not_there(told):
+    async with listening(flow(told)) as (_, world):
+        with pytest.raises(NoOwner):
+            await asked(world, "webhooks.hook", b'{"n": 5}')

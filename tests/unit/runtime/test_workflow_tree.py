@@ -5,9 +5,11 @@ import io
 from typing import Any
 
 from actorium import Actor, App, Client, Context, Options, Task, Workflow, workflow
+from actorium.actors.workflows.record import Closing, Why
 from actorium.runtime.cli_workflow_view import timeline
 from actorium.runtime.memory import in_memory
 from actorium.runtime.workflow_lines import line
+from actorium.runtime.workflow_reader import Told
 from actorium.runtime.workflow_screen import TreeScreen
 from actorium.runtime.workflow_tree import Shown, tree
 from actorium.runtime.workflow_watch import WorkflowWatch
@@ -115,7 +117,7 @@ def test_a_timeline_shows_when_each_step_ran_and_how_long():
         stage="failure",
     ).run
     head, why, first, second, third = timeline(run, 100)
-    assert head == "✗ f/1 failure (failed) · 3/3 steps · 1.00 s"
+    assert head == "✗ f/1 failure (failed) · 1/3 steps · 1.00 s"
     assert why == "! failed: step second failed"
     assert ("█" * 12 + "·" * 12 in first, "0.50 s" in first) == (True, True)
     assert ("·" * 12 + "█" * 12 in second, "attempt 3" in second) == (True, True)
@@ -130,3 +132,15 @@ def test_a_tree_is_drawn_over_itself_and_not_more_often_than_anybody_reads():
         screen.show([], lambda: shown(step("a", "running")))
     assert out.getvalue().count("f/1") == 2
     assert out.getvalue().count("\x1b[2A") == 1
+
+
+def test_steps_that_had_nothing_to_do_count_and_those_that_were_cut_do_not():
+    run = shown(
+        step("a", "done"), step("b", "skipped", why="when"), step("c", "skipped", why="the run ended")
+    ).run
+    assert " · 2/3 steps · " in timeline(run, 100)[0]
+
+
+def test_a_cancel_is_said_once():
+    told = Told("f/1", 0, 0, Closing(why=Why.CANCELLED, error="cancelled: enough"))
+    assert line(told).endswith(" closing   cancelled: enough")

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from actorium import workflow
 from actorium.actors.definition import Definition
 from actorium.bus import subjects
 from actorium.runtime.cli_commands import actorium, run
@@ -14,6 +15,7 @@ from actorium.runtime.cli_schedule import schedule
 from actorium.runtime.client import Client
 from actorium.runtime.config import NatsSettings, Settings
 from actorium.runtime.namespace import connect_bus, over, prepare
+from actorium.runtime.workflow_parts import workflow_part
 from servers import TestServer
 
 Command = Callable[..., Any]
@@ -21,14 +23,19 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def command(nats_server: TestServer, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Runs `actorium schedule ... --json` where an agent `writer` is defined; what it says."""
+    """Runs `actorium schedule ... --json` where an agent and a workflow are defined; what it says."""
     actorium.add_command(schedule)
     settings = Settings(nats=NatsSettings(url=nats_server.url))
 
     async def begin() -> None:
         bus = await connect_bus(settings.nats, "test")
         await prepare(settings, bus)
-        await over(bus, settings.partitions).registry.define(Definition(name="writer", kind="app:Writer"))
+        registry = over(bus, settings.partitions).registry
+        await registry.define(Definition(name="writer", kind="app:Writer"))
+        draft = workflow("flow")
+        text = draft.input("text", str, default="")
+        draft.step("s", agent="writer", inputs={"n": draft.input("n", int), "text": text})
+        await registry.define(workflow_part(draft.build()))
         await bus.close()
 
     asyncio.run(begin())
@@ -78,10 +85,14 @@ def test_tools_and_workflows_get_their_inputs(command: Command) -> None:
     assert call["name"].startswith("writer-")
     start = command(
         "add",
-        "writer",
+        "flow",
         "every hour",
         "--workflow",
-        "writer",
+        "flow",
+        "--input",
+        "n=1",
+        "--input",
+        "text=8001",
         "--misfire",
         "all",
         "--limit",
@@ -89,7 +100,7 @@ def test_tools_and_workflows_get_their_inputs(command: Command) -> None:
         "--jitter",
         "60",
     )
-    assert start["what"] == {"type": "workflow", "workflow": "writer"}
+    assert start["what"] == {"type": "workflow", "workflow": "flow", "inputs": {"n": 1, "text": "8001"}}
     assert (start["misfire"], start["limit"], start["jitter"]) == ("all", 5, 60.0)
     bounded = command("add", "writer", "hourly", "x", "--starts", "2030-01-01 09:00", "--tz", "Europe/Zurich")
     assert bounded["starts"] == bounded["next_run"] == "2030-01-01T08:00:00Z"
@@ -106,6 +117,22 @@ def test_tools_and_workflows_get_their_inputs(command: Command) -> None:
         (("add", "writer", "daily at 9", "x", "--tz", "Europe/Zurrich"), 2, "did you mean"),
         (("add", "writer", "every hour", "x", "--name", "No"), 2, "schedule name"),
         (("add", "wirter", "every hour", "x"), 3, "did you mean 'writer'"),
+        (("add", "writer", "0 0 30 2 *", "x"), 2, "bad day-of-month"),
+        (("add", "writer", "hourly", "x", "--ends", "2020-01-01"), 2, "it would never fire"),
+        (
+            ("add", "writer", "hourly", "x", "--starts", "2031-01-01", "--ends", "2030-01-01"),
+            2,
+            "before it starts",
+        ),
+        (("add", "writer", "hourly", "--workflow", "writer"), 2, "agent writer is no workflow"),
+        (("add", "flow", "hourly", "--tool", "x"), 2, "workflow flow has no tools"),
+        (("add", "flow", "hourly", "--workflow", "flow"), 1, "inputs.n: it is missing"),
+        (
+            ("add", "flow", "hourly", "--workflow", "flow", "--input", "n=x"),
+            1,
+            "inputs.n: it must be integer",
+        ),
+        (("add", "flow", "hourly", "now"), 1, "the inputs of a workflow are a JSON object"),
         (("show", "nothing"), 3, "no schedule 'nothing'"),
         (("pause", "nothing"), 3, "no schedule 'nothing'"),
         (("rm", "nothing"), 3, "no schedule 'nothing'"),

@@ -1,5 +1,7 @@
 """A workflow written in Python is the same data as the one in TOML, and mistakes are loud."""
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -198,3 +200,19 @@ PLAIN = (
 @given(st.recursive(PLAIN, lambda inner: st.lists(inner, max_size=3), max_leaves=8))
 def test_a_literal_is_read_as_what_it_was(value):
     assert evaluate(literal(value), {}) == value
+
+
+def test_what_is_wrong_is_told_with_the_line_of_the_python_file():
+    first = sys._getframe().f_lineno
+    wf = workflow("w", deadline="soon")
+    wf.step("a", agent="x", inputs=wf.input("n"))
+    wf.step(
+        "b",
+        agent="X!",
+    )
+    wf.output("text", Ref("steps").c.data)
+    with pytest.raises(InvalidWorkflow) as refused:
+        wf.build()
+    told = {problem.where: problem.line - first for problem in refused.value.problems}
+    assert told == {"deadline": 1, "steps.b.agent": 3, "outputs.text": 7}
+    assert {problem.file for problem in refused.value.problems} == {__file__}

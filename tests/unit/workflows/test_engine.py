@@ -103,6 +103,14 @@ def test_no_more_run_at_a_time_than_are_allowed_and_by_priority(loop):
     assert ended.steps["s0"].ms == 1000
 
 
+def test_a_run_whose_agents_called_no_model_says_nothing_of_models(loop):
+    world = world_of(loop, workflow(agent_step("a"), agent_step("b", "a")), a=ok(seconds=2.0))
+    assert loop.play(world.carry()).result.metrics == Metrics(execution_time_ms=2000)
+    world = world_of(loop, workflow(agent_step("a")), a=ok(steps=2, tokens_used=30, usd=0.5))
+    told = loop.play(world.carry()).result.metrics
+    assert (told.steps, told.tokens_used, told.usd) == (2, 30, 0.5)
+
+
 def test_a_run_that_ended_is_not_carried_again(loop):
     world = world_of(loop, workflow(agent_step("a")))
     first = loop.play(world.carry())
@@ -282,7 +290,8 @@ def test_attempts_end_and_what_would_fail_again_is_not_tried_again(loop):
 def test_what_may_have_happened_is_tried_again_only_where_that_does_no_harm(loop):
     for effect, attempts in [("irreversible", 1), ("compensable", 1), ("idempotent", 4), ("pure", 4)]:
         undo = Undo(action="undo") if effect == "compensable" else None
-        flow = workflow(agent_step("a", retry=RETRY, effect=effect, undo=undo))
+        on_failure = OnFailure.COMPENSATE if undo else OnFailure.FAIL
+        flow = workflow(agent_step("a", retry=RETRY, effect=effect, undo=undo), on_failure=on_failure)
         world = world_of(loop, flow, a=(0.0, fails("handler_failed", Effect.UNKNOWN)))
         ended = loop.play(world.carry())
         assert ended.steps["a"].attempts == attempts

@@ -1,5 +1,6 @@
 """Everything that cannot work is found before anything starts, all of it at once."""
 
+from datetime import UTC, datetime
 from itertools import pairwise
 
 import msgspec
@@ -178,7 +179,8 @@ def test_a_step_that_waits_for_nothing_but_steps_that_never_run_is_told():
 
 def test_an_undo_may_name_its_own_step_and_what_ran_before_it():
     undo = {"action": "u", "spec": ["${steps.b.data}", "${steps.a.data}", "${steps.c.data}"]}
-    found = told(A, b(depends_on="a", effect="compensable", undo=undo), {"id": "c", "agent": "x"})
+    steps = [A, b(depends_on="a", effect="compensable", undo=undo), {"id": "c", "agent": "x"}]
+    found = told(*steps, on_failure="compensate")
     assert found == ["steps.b.undo.spec[2]: c may not have run by then: add it to the step's depends_on"]
 
 
@@ -271,3 +273,116 @@ def test_several_cycles_are_told_at_once():
         "steps.b: it is part of a cycle: a -> b -> a, each runs before the next; take one out",
         "steps.d: it is part of a cycle: c -> d -> c, each runs before the next; take one out",
     ]
+
+
+def inner(**inputs):
+    """A workflow that others can run."""
+    return read_workflow({"name": "inner", "inputs": inputs, "steps": [A]})
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({"n": "three"}, "steps.b.inputs.n: input 'n' of workflow inner: it must be integer"),
+        ({"n": "${inputs.n}"}, "it must be integer, and that is number"),
+        ({"n": "no ${inputs.n}"}, "it must be integer, not text"),
+        ([3], "steps.b.inputs: the inputs of workflow inner are a table, by name, not [3]"),
+        ("n=${inputs.n}", "steps.b.inputs: the inputs of workflow inner are a table, by name"),
+        ({"n": 3}, ""),
+        ({"n": "${steps.a.data.count}"}, ""),
+        ({"n": 3, "text": "no ${inputs.n}", "size": "${inputs.n}"}, ""),
+        ("${steps.a.data}", ""),
+    ],
+)
+def test_what_another_workflow_is_given_is_held_against_its_inputs(given, wanted):
+    other = inner(n="integer", text={"type": "string", "default": ""}, size={"type": "number", "default": 0})
+    found = told(A, {"id": "b", "workflow": "inner", "inputs": given}, workflows={"inner": other})
+    assert (len(found), wanted in "".join(found)) == (bool(wanted), True), found
+
+
+def test_what_a_trigger_gives_is_held_against_the_inputs():
+    trigger = {"type": "schedule", "cron": "0 9 * * 1", "inputs": {"n": "many"}}
+    assert told(A, triggers=[trigger]) == ["triggers[0].inputs.n: input 'n' of workflow w: it must be number"]
+
+
+def runs(name, other, **fields):
+    return read_workflow({"name": name, "steps": [A, {"id": "r", "workflow": other, **fields}]})
+
+
+def test_a_workflow_that_runs_itself_is_refused():
+    wanted = "steps.b.workflow: it never ends: w -> w; give a step on the way a `when`"
+    assert told(A, {"id": "b", "workflow": "w", "inputs": {"n": 1}}) == [wanted]
+
+
+def test_a_workflow_that_runs_itself_by_way_of_others_is_refused():
+    there = {"v": runs("v", "u"), "u": runs("u", "w")}
+    (found,) = told({"id": "b", "workflow": "v"}, workflows=there)
+    assert "it never ends: w -> v -> u -> w;" in found
+
+
+@pytest.mark.parametrize("guard", [{"when": "inputs.n > 1"}, {"for_each": [1, 2]}, {"approve": True}])
+def test_a_workflow_may_run_itself_where_something_can_keep_it_from_doing_so(guard):
+    itself = {"id": "b", "workflow": "w", "inputs": {"n": 1}}
+    assert told(A, {**itself, **guard}) == []
+    assert told({**A, **guard}, {**itself, "depends_on": ["a"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("step", "wanted"),
+    [
+        ({"id": "b", "sleep": 3, "retry": 2}, "steps.b.retry: a step of this kind (sleep) has no retry"),
+        (
+            {"id": "b", "sleep": 3, "timeout": 2},
+            "steps.b.timeout: a step of this kind (sleep) has no timeout",
+        ),
+        ({"id": "b", "wait_signal": "go", "effect": "pure"}, "steps.b.effect: a step of this kind (signal)"),
+        ({"id": "b", "wait_signal": "go", "retry": 2}, "its timeout says how long it waits"),
+        ({"id": "b", "approve": True, "timeout": 2}, "approve.ttl says how long it waits"),
+        (
+            b(effect="compensable", undo={"action": "u"}),
+            'never be undone, for on_failure is fail: say on_failure = "compensate"',
+        ),
+        (b(action="${inputs.n}"), "steps.b.action: '${inputs.n}' would be taken as it stands"),
+        ({"id": "b", "wait_signal": "x-${inputs.n}"}, "steps.b.wait_signal: 'x-${inputs.n}' would be taken"),
+        (b(approve="${inputs.n}"), "steps.b.approve.approver: '${inputs.n}' would be taken as it stands"),
+    ],
+)
+def test_what_nothing_would_read_is_refused(step, wanted):
+    (found,) = told(A, step)
+    assert wanted in found
+
+
+@pytest.mark.parametrize(
+    ("trigger", "wanted"),
+    [
+        ({"type": "schedule", "cron": "0 0 30 2 *"}, "triggers[0].cron: cron '0 0 30 2 *'"),
+        ({"type": "schedule", "cron": "61 * * * *"}, "triggers[0].cron: cron '61 * * * *'"),
+        ({"type": "event", "subject": "$JS.>"}, "triggers[0].subject: nothing on '$JS.>' starts it"),
+        ({"type": "event", "subject": "inp.>"}, "triggers[0].subject: nothing on 'inp.>' starts it"),
+        ({"type": "event", "subject": "agents.w.events"}, "that is our own traffic, or its own events"),
+    ],
+)
+def test_a_trigger_that_would_never_start_anything_is_refused(trigger, wanted):
+    (found,) = told(A, inputs={}, triggers=[trigger])
+    assert wanted in found
+
+
+def test_two_webhooks_of_one_workflow_cannot_share_an_address():
+    found = told(A, inputs={}, triggers=[{"type": "webhook"}, {"type": "webhook", "path": "w"}])
+    assert found == ["triggers[1].path: a webhook of workflow w has the path 'w' already: choose another"]
+
+
+def test_a_webhook_cannot_have_the_address_of_another_workflows():
+    other = read_workflow({"name": "other", "steps": [A], "triggers": [{"type": "webhook", "path": "p"}]})
+    hook = {"type": "webhook", "path": "p"}
+    (found,) = told(A, inputs={}, triggers=[hook], workflows={"other": other})
+    assert "a webhook of workflow other has the path 'p' already" in found
+    assert told(A, inputs={}, triggers=[{**hook, "enabled": False}], workflows={"other": other}) == []
+
+
+def test_a_moment_that_has_passed_is_told_to_whoever_says_what_is_now():
+    made = read_workflow({"name": "w", "steps": [{"id": "a", "until": "2026-01-31T09:00:00+01:00"}]})
+    before, after = datetime(2026, 1, 31, 7, tzinfo=UTC), datetime(2026, 1, 31, 9, tzinfo=UTC)
+    assert validate(made) == validate(made, now=before) == []
+    (found,) = validate(made, now=after)
+    assert (found.where, "has passed" in found.message) == ("steps.a.until", True)

@@ -1,0 +1,65 @@
+"""Cancelling a task of a plain actor, over the deaths of processes."""
+
+from actorium.actors.definition import Definition
+from cluster.apps import Add
+from cluster.harness import SOON, Cluster, each_once, kill, whole
+from eventually import eventually
+
+
+async def test_a_cancelled_task_has_one_result_and_changes_nothing(cluster: Cluster, seed: int) -> None:
+    """Its handler is cut short, what it did to the state is gone, and the next task runs at once."""
+    agent = await fresh(cluster, f"cut-{seed}")
+    handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    behind = await cluster.client.tell(agent, Add(n=2))
+    await cluster.started(agent, handle.id)
+    assert await handle.cancel("changed my mind")
+    result = await handle.result(timeout=SOON)
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+    assert (await behind.result(timeout=SOON)).unwrap() == [2, 1, 1]
+    assert not await handle.cancel()
+    await each_once(cluster, agent, [handle.id, behind.id])
+    await whole(cluster, agent)
+
+
+async def test_a_cancelled_result_stands_whoever_dies_afterwards(cluster: Cluster, seed: int) -> None:
+    """A cancel counts from when it stands in the ledger, which is before its result is told."""
+    agent = await fresh(cluster, f"stands-{seed}")
+    handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    await cluster.started(agent, handle.id)
+    assert await handle.cancel()
+    await handle.result(timeout=SOON)
+    _, pid = await cluster.owner_of(agent)
+    kill(pid)
+    assert (await cluster.answers(agent, Add(n=2))).unwrap() == [2, 1, 1]
+    (result,) = await each_once(cluster, agent, [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+
+
+async def test_a_task_whose_worker_died_before_its_cancel_was_written_can_be_cancelled_again(
+    cluster: Cluster, seed: int
+) -> None:
+    """A cancel is told to the owner and nobody else: the next one runs the task, until it is told too."""
+    agent = await fresh(cluster, f"again-{seed}")
+    handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    await cluster.started(agent, handle.id)
+    _, pid = await cluster.owner_of(agent)
+    kill(pid)
+    await eventually(lambda: started_twice(cluster, agent), SOON, what="the next owner runs it")
+    assert await handle.cancel()
+    (result,) = await each_once(cluster, agent, [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+    assert (await cluster.answers(agent, Add(n=2))).unwrap() == [2, 1, 1]
+
+
+async def started_twice(cluster: Cluster, agent: str) -> bool:
+    return [record.kind for record in await cluster.records(agent)].count("started") == 2
+
+
+async def fresh(cluster: Cluster, agent: str) -> str:
+    """An agent of this test's own, which counts from nothing."""
+    found = await cluster.client.names.registry.find("default", "counter-0")
+    await cluster.client.spawn(Definition(name=agent, kind=found.kind, options=found.options))
+    return agent

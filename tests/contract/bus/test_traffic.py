@@ -1,0 +1,59 @@
+"""The short way between socket and handler: what strangers and unusual headers may not do to it."""
+
+import socket
+
+from actorium.bus.envelope import GRANT, TASK_ID
+from eventually import eventually
+
+
+async def test_a_subject_that_is_no_text_costs_its_own_message_only(nats_bus, nats_server, caplog):
+    """Whoever publishes bytes as a subject ends neither the subscription nor the connection."""
+    heard, states = [], []
+    nats_bus.on_reconnect(lambda: states.append("reconnected"))
+    await nats_bus.subscribe("odd.*", lambda message: heard.append(message.payload))
+    with socket.create_connection(("127.0.0.1", nats_server.port)) as raw:
+        raw.sendall(b'CONNECT {"verbose":false}\r\nPUB odd.\xff 1\r\nx\r\nPUB odd.a 1\r\ny\r\nPING\r\n')
+        seen = b""
+        while b"PONG" not in seen:
+            seen += raw.recv(4096)
+
+    await eventually(lambda: heard, every=0.01)
+
+    assert heard == [b"y"]
+    assert states == []
+    assert "bus.handler_failed" in caplog.text
+
+
+async def test_a_header_cannot_smuggle_another_one(nats_bus):
+    """A line break in a value, of a name of ours or not, begins no line of its own."""
+    heard = []
+    await nats_bus.subscribe("headers", lambda message: heard.append(message.headers))
+
+    await nats_bus.publish("headers", b"", {TASK_ID: "t1\r\nReply-To: thief", "X-Own": "1\nReply-To: thief"})
+    await nats_bus.publish("headers", b"", {TASK_ID: "t1\r\nReply-To: thief"})
+    await nats_bus.publish("headers", b"", {TASK_ID: "t1\nReply-To: thief\r"})
+    await eventually(lambda: len(heard) == 3, every=0.01)
+
+    assert [set(headers) for headers in heard] == [{TASK_ID, "X-Own"}, {TASK_ID}, {TASK_ID}]
+
+
+async def test_a_header_of_ours_may_hold_any_text(nats_bus):
+    """What is not ASCII, or looks like a header itself, arrives as it was sent."""
+    heard = []
+    told = {TASK_ID: "t1", GRANT: '{"naïve": "a: b", "\u2028": 1}'}
+    await nats_bus.subscribe("headers", lambda message: heard.append(message.headers))
+
+    await nats_bus.publish("headers", b"body", told)
+    await eventually(lambda: heard, every=0.01)
+
+    assert heard == [told]
+
+
+async def test_a_closed_subscription_keeps_nothing(nats_bus):
+    """Neither nats-py nor we remember who listened, however often that is."""
+    before = len(nats_bus.client._handlers), len(nats_bus.client._subs)
+
+    for number in range(5):
+        await (await nats_bus.subscribe(f"s.{number}", lambda _: None)).close()
+
+    assert (len(nats_bus.client._handlers), len(nats_bus.client._subs)) == before
