@@ -202,7 +202,7 @@ class Carrying:
 
     async def past(self, task_id: str, found: Result | None) -> Receipt:
         """What is to be said of a cancel that came too late, or was done before."""
-        return Receipt(agent=self._definition.name, task_id=task_id, cancelled=_was_cancelled(found))
+        return Receipt(agent=self._definition.name, task_id=task_id, cancelled=was_cancelled(found))
 
     def refusal(self, letter: Letter) -> Result | None:
         """Why a task is not even begun; None: it is."""
@@ -266,7 +266,7 @@ class Carrying:
         carried.receipt = Receipt(
             agent=card.agent,
             task_id=card.task_id,
-            cancelled=_was_cancelled(done.result),
+            cancelled=was_cancelled(done.result),
             children=done.children,
         )
         return done.result
@@ -310,5 +310,6 @@ class Carrying:
             await self._post.accept(letter)
 
 
-def _was_cancelled(result: Result | None) -> bool:
+def was_cancelled(result: Result | None) -> bool:
+    """Whether a task ended because it was cancelled."""
     return result is not None and result.failure is not None and result.failure.code == Cancelled.code

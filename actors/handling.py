@@ -145,7 +145,7 @@ class Handling:
                 async with AsyncExitStack() as quarantine:
                     if suspect and self._definition.options.isolation is Isolation.SHARED:
                         with self.cut:
-                            await quarantine.enter_async_context(self._post.alone(letter))
+                            await quarantine.enter_async_context(self._post.alone(letter, attempt - 1))
                     return await self._run(letter, attempt)
         return None
 

@@ -133,8 +133,12 @@ class Post(Protocol):
             again: The task is a repetition whose result was published before: only tell and acknowledge.
         """
 
-    def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
-        """Held while a task runs that may have killed its process before: one of them at a time."""
+    def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
+        """Held while a task runs that may have killed its process before: one of them at a time, for a while.
+
+        Args:
+            attempts: How often it was tried before.
+        """
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
         """Write a stored letter to the dead letters. The same letter twice is written once."""

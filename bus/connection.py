@@ -24,6 +24,7 @@ log = logging.getLogger("actorium.bus")
 PING_EVERY = 5.0  # seconds; two unanswered and the connection counts as lost
 _SECRETS = re.compile(r"//[^@/,]*@")
 SCHEMES = ("nats", "tls", "ws", "wss")
+NO_TLS = "the server speaks no TLS"
 _REFUSED = ("authorization", "authentication", "user jwt", "nkey")
 _PASSING = (nats_errors.StaleConnectionError, OSError, asyncio.TimeoutError)
 
@@ -152,6 +153,13 @@ class Connection(Traffic):
             **credentials.options(),
         )
 
+    def _connect_command(self) -> bytes:
+        """As in nats-py, which sends it in clear where no server asks for TLS, whatever the URL says."""
+        server = self._current_server
+        if server is not None and server.uri.scheme == "tls" and not self._server_info.get("tls_required"):
+            raise nats_errors.Error(f"{NO_TLS}, nothing was sent: write nats:// where that is meant")
+        return super()._connect_command()
+
     async def reach(self, timeout: float) -> None:
         """Wait until the server can be reached.
 
@@ -214,6 +222,8 @@ class Connection(Traffic):
             level = logging.INFO if isinstance(error, _PASSING) else logging.WARNING
             if text != last:  # every attempt to reconnect fails with the same one
                 log.log(level, "bus.error", extra={"error": text})
+        elif NO_TLS in text:
+            raise ConfigError(f"cannot connect to {self._url}: {text}", url=self._url)
         elif any(word in text.lower() for word in _REFUSED):
             raise ConfigError(f"{self._url} refuses these credentials: {text}", url=self._url)
 

@@ -77,9 +77,9 @@ def version(answer: Answer) -> None:
     answer.data(told, "\n".join(f"{name} {number}" for name, number in told.items()))
 
 
-for group in (agent, task, workflow, approvals, schedule, dlq, ledger):
+for group in (agent, task, workflow, approvals, schedule, dlq, ledger, runs):
     actorium.add_command(anywhere(group))
-for command in (dev, up, ask, runs, tap, doctor):
+for command in (dev, up, ask, tap, doctor):
     actorium.add_command(command)
 
 

@@ -4,7 +4,7 @@ Not responsible for exit statuses (`cli_answer.py`). Invariant: an unknown agent
 was probably meant, whichever call found it out.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -39,6 +39,13 @@ nats_url = click.option(
     callback=_to_answer,
     help="The NATS server, instead of NATS_URL.",
 )
+
+
+def behind_options(args: Sequence[str]) -> Sequence[str]:
+    """What follows the options that may stand before a command."""
+    if args and (args[0] == "--json" or args[0].startswith("--nats=")):
+        return behind_options(args[1:])
+    return behind_options(args[2:]) if args and args[0] == "--nats" else args
 
 
 def read_agent(text: str) -> str:

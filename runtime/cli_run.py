@@ -13,7 +13,7 @@ import click
 
 from ..bus.value import JsonObject
 from .cli_answer import Answer, Exit, columns, end
-from .cli_connection import common, connected
+from .cli_connection import behind_options, common, connected
 from .cli_ledger import read_checkpoint
 from .cli_one_shot import one_shot
 
@@ -36,7 +36,8 @@ class Runs(click.Group):
 
     def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
         """Put the name of the command before what is a task."""
-        if args and args[0] not in self.commands and args[0] not in context.help_option_names:
+        first = next(iter(behind_options(args)), None)
+        if args and first not in self.commands and args[0] not in context.help_option_names:
             words = [word for word in args if not word.startswith("-")]
             if len(words) == 1 == len(args) and (
                 near := difflib.get_close_matches(words[0], self.commands, 1, CLOSE)

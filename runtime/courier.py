@@ -260,11 +260,18 @@ class BusCourier:
             NoOwner, DeadlineExceeded: Nobody answered; cancel it again.
         """
         told = msgspec.json.encode({"task_id": task_id, "reason": reason})
-        reply = await self._control(agent, "cancel", told, timeout=CANCEL_TIMEOUT)
-        answer: JsonObject = msgspec.json.decode(reply.payload)
-        if "failure" in answer:
-            raise from_failure(msgspec.convert(answer["failure"], Failure))
-        return msgspec.convert(answer, Receipt)
+        until = self._clock() + CANCEL_TIMEOUT
+        while True:  # to cancel twice is to cancel once, and who was asked first may be dying
+            try:
+                reply = await self._control(agent, "cancel", told, timeout=CONTROL_TIMEOUT)
+            except DeadlineExceeded:
+                if self._clock() >= until:
+                    raise
+                continue
+            answer: JsonObject = msgspec.json.decode(reply.payload)
+            if "failure" in answer:
+                raise from_failure(msgspec.convert(answer["failure"], Failure))
+            return msgspec.convert(answer, Receipt)
 
     async def on_run(self, agent: str, task_id: str, verb: str, told: JsonObject) -> JsonObject:
         """Ask the owner of a run for something: `wake`, and what its carrier knows beside.

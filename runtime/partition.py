@@ -17,6 +17,7 @@ from ..actors.activation import GRACE, Activation
 from ..actors.card import Card, Cards, chain
 from ..actors.carriage import Carriage
 from ..actors.carrier import Carrier
+from ..actors.carrying import was_cancelled
 from ..actors.definition import Definition
 from ..actors.errors import ActorError
 from ..actors.ledger import ActorLedger
@@ -170,7 +171,7 @@ class PartitionHost:
         actor = await self.alive(key)
         if isinstance(actor, Carriage):
             return await actor.call_off(task_id, reason)
-        done = actor.cancel(task_id) if actor is not None else False
+        done = actor is not None and (actor.cancel(task_id) or was_cancelled(actor.recall(task_id)))
         return Receipt(agent=key[1], task_id=task_id, cancelled=done)
 
     async def alive(self, key: Key) -> Live | None:

@@ -245,9 +245,9 @@ class HostPost:
         """Have a run of another agent look again."""
         await self._office.wake(self._key[0], agent, task_id)
 
-    def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
+    def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
         """One suspect at a time in this worker."""
-        return self._office.quarantine.alone(letter.task_id)
+        return self._office.quarantine.alone(letter.task_id, attempts)
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
         """Write a stored letter, whole, to the dead letters."""

@@ -2,7 +2,8 @@
 
 A suspect that waits for another agent steps outside until it is answered: what it waits for may itself wait
 for its turn. Not responsible for who is a suspect (`actors/progress.py`). Invariant: of the suspects of a
-worker at most one runs code of its own.
+worker at most one runs code of its own, until it has run for so long that it is hardly the one: a long task
+must not hold up the others that were in hand when their process died.
 """
 
 import asyncio
@@ -16,25 +17,42 @@ from ..bus.envelope import Envelope
 from ..bus.task import Result, Task
 from ..bus.value import JsonObject
 
+SUSPICION = 5.0  # seconds that a suspect of one attempt runs alone; four times as long for each further one
+
 
 class Quarantine:
-    """One suspect at a time in one worker."""
+    """One suspect at a time in one worker.
 
-    def __init__(self) -> None:
+    Args:
+        suspicion: Seconds that a suspect of one attempt runs alone.
+    """
+
+    def __init__(self, suspicion: float = SUSPICION) -> None:
+        self._suspicion = suspicion
         self._free = asyncio.Lock()
         self._inside = ""  # the task that runs
         self._outside: dict[str, int] = {}  # calls that each suspect waits for
 
     @asynccontextmanager
-    async def alone(self, task_id: str) -> AsyncIterator[None]:
-        """Held while a suspect runs. Cancellation: while it waits for its turn nothing has begun."""
+    async def alone(self, task_id: str, attempts: int = 1) -> AsyncIterator[None]:
+        """Held while a suspect runs. Cancellation: while it waits for its turn nothing has begun.
+
+        Args:
+            attempts: How often it was tried: the more often, the longer it is suspected.
+        """
         await self._enter(task_id)
         self._outside[task_id] = 0
+        seconds = self._suspicion * 4 ** (attempts - 1)
+        timer = asyncio.get_running_loop().call_later(seconds, self._acquit, task_id)
         try:
             yield
         finally:
-            del self._outside[task_id]
-            self._leave(task_id)
+            timer.cancel()
+            self._acquit(task_id)
+
+    def _acquit(self, task_id: str) -> None:
+        self._outside.pop(task_id, None)
+        self._leave(task_id)
 
     def outside(self, task_id: str) -> AbstractAsyncContextManager[None]:
         """Held while a task waits for another agent; nothing where it is no suspect, as nearly all are."""

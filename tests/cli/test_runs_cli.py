@@ -200,6 +200,22 @@ def test_a_key_that_the_workers_lack_is_said_to_be_theirs(node: Terminal) -> Non
     assert "keys are read where the workers run" in done.stderr
 
 
+def test_options_may_stand_before_the_command(node: Terminal) -> None:
+    """`run --json ls` lists runs, and begins none of a task `ls`."""
+    done = node.run("run", "--json", "ls")
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), list)
+    done = node.run("run", "--nats", "nats://127.0.0.1:1", "ls", "--all")
+    assert "no nats-server at nats://127.0.0.1:1" in one_line(done)
+
+
+def test_fewer_tools_may_go_with_a_stored_task(node: Terminal) -> None:
+    done = node.run("task", "send", "payer", "pay", "--tools", "", "--wait", "--task-id", "told-few")
+    assert done.returncode == 0, done.stderr
+    (call,) = node.json("run", "show", "payer/told-few")["steps"][0]["calls"]
+    assert "There is no tool 'pay'" in call["content"]
+
+
 def test_a_missing_key_is_named(alone: Terminal) -> None:
     """Nothing starts for a model that cannot answer."""
     done = alone.run("run", "hello", ANTHROPIC_API_KEY="")

@@ -1,5 +1,7 @@
 """Cancelling a task of a plain actor, over the deaths of processes."""
 
+import asyncio
+
 from actorium.actors.definition import Definition
 from cluster.apps import Add
 from cluster.harness import SOON, Cluster, each_once, kill, whole
@@ -17,7 +19,8 @@ async def test_a_cancelled_task_has_one_result_and_changes_nothing(cluster: Clus
     assert result.failure is not None
     assert result.failure.code == "cancelled"
     assert (await behind.result(timeout=SOON)).unwrap() == [2, 1, 1]
-    assert not await handle.cancel()
+    assert await handle.cancel()  # again is the same cancel
+    assert not await behind.cancel()
     await each_once(cluster, agent, [handle.id, behind.id])
     await whole(cluster, agent)
 
@@ -52,6 +55,22 @@ async def test_a_task_whose_worker_died_before_its_cancel_was_written_can_be_can
     assert result.failure is not None
     assert result.failure.code == "cancelled"
     assert (await cluster.answers(agent, Add(n=2))).unwrap() == [2, 1, 1]
+
+
+async def test_a_cancel_that_a_dying_worker_got_is_told_to_the_next_owner(
+    cluster: Cluster, seed: int
+) -> None:
+    """Within seconds, not when its time is over."""
+    agent = await fresh(cluster, f"dying-{seed}")
+    handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    await cluster.started(agent, handle.id)
+    _, pid = await cluster.owner_of(agent)
+    kill(pid)
+    async with asyncio.timeout(SOON):
+        assert await handle.cancel()
+    (result,) = await each_once(cluster, agent, [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
 
 
 async def started_twice(cluster: Cluster, agent: str) -> bool:

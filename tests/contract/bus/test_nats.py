@@ -236,6 +236,16 @@ async def test_wrong_credentials_are_told_at_once(nats_server_factory):
     await bus.close()
 
 
+async def test_tls_means_tls_and_no_password_goes_in_clear(nats_server):
+    """A server that speaks no TLS is refused at once, before it is told who we are."""
+    started = time.monotonic()
+    secret = nats_server.url.replace("nats://", "tls://u:secret@")
+    with pytest.raises(ConfigError, match="speaks no TLS") as caught:
+        await NatsBus.connect(secret, name="test", connect_timeout=20)
+    assert "secret" not in str(caught.value)
+    assert time.monotonic() - started < 5
+
+
 async def test_a_missing_server_is_told_in_time(nats_server):
     """Where nobody answers, connecting ends in time with an error that says what to do, without secrets."""
     nats_server.kill()

@@ -65,7 +65,7 @@ class Outpost:
         self.stood.append(self._kinds()[-1])
         self.settled.append((letter.task_id, result, again))
 
-    def alone(self, letter: Letter) -> AbstractAsyncContextManager[object]:
+    def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
         return self._lock
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
