@@ -160,13 +160,19 @@ class Carriage:
         except ActoriumError as error:
             self._give_up(error)
         finally:
-            if carried.admission is not None:  # not over only where the work was cut short
-                carried.admission.cancel()
             del self._carried[carried.card.run]
+            self._take_back(carried)
             self.last_activity = self._clock()
             if not self._carried and self.status is AgentStatus.BUSY:
                 self.status = AgentStatus.IDLE
             self.wake()
+
+    def _take_back(self, carried: Carried) -> None:
+        """The task of a run whose work was cut short before it was acknowledged waits again."""
+        if carried.admission is not None:
+            carried.admission.cancel()
+        if carried.letter is not None and not self._carrying.gone:
+            self._mailbox.put_back(carried.letter)
 
     def _give_up(self, error: ActoriumError) -> None:
         if self.fault is None and not self._carrying.gone:

@@ -35,7 +35,7 @@ class Carried(msgspec.Struct, eq=False):
     """A run in the hands of this process.
 
     Attributes:
-        letter: The task it began with, until it is acknowledged.
+        letter: The task it began with, until it is acknowledged or settled.
         admission: The writing of its card and the acknowledgement, which go on beside the run.
         refused: What kept it from that.
         reply: Who waits for the result in this very process.
@@ -105,7 +105,7 @@ class Carrying:
         try:
             task = await self._read(letter)
             if refused := self.refusal(letter):
-                await self._settle(letter, refused)
+                await self._settle(carried, letter, refused)
                 return False
             order = self.order(carried.card)
             ended = await self._insist(carried, lambda: begin(order, task, letter.envelope))
@@ -113,7 +113,7 @@ class Carrying:
             await self._bury(carried, letter, error)
             return False
         if ended is not None:
-            await self._settle(letter, ended, again=True)
+            await self._settle(carried, letter, ended, again=True)
             return False
         if letter.cancelled and carried.card.calling_off is None:
             carried.card = msgspec.structs.replace(carried.card, calling_off="cancelled before it ran")
@@ -297,13 +297,14 @@ class Carrying:
             await self._insist(carried, lambda: self._post.bury(letter, error.code, error.message, 1))
             await self._post.event("dead_letter", task_id, reason=error.code, error=error.message)
         self.tally.count(result)
-        await self._settle(letter, result)
+        await self._settle(carried, letter, result)
 
-    async def _settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
+    async def _settle(self, carried: Carried, letter: Letter, result: Result, *, again: bool = False) -> None:
         if letter.seq:
             await self._post.settle(letter, result, again=again)
         elif letter.reply is not None:
             await letter.reply(result)
+        carried.letter = None
 
     async def _acknowledge(self, letter: Letter) -> None:
         if letter.seq:

@@ -1,11 +1,12 @@
 """Thinking agents in one process: tasks become runs that outlive their owners, over the same worker code."""
 
 import asyncio
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
-from actorium import App, Client, Status, Task
+from actorium import App, Client, DeadlineExceeded, Status, Task
+from actorium.actors import carriage
 from actorium.actors.card import Cards, run_ledger
 from actorium.actors.definition import Options
 from actorium.actors.models.port import ModelRequest, ModelResponse
@@ -17,6 +18,7 @@ from actorium.actors.runs.config import Agent
 from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.tool import tool
 from actorium.runtime.memory import MemoryWorld, in_memory
+from actorium.storage.memory import MemoryState
 from eventually import eventually
 
 
@@ -122,6 +124,55 @@ async def test_a_task_becomes_a_run_and_its_answer_the_result():
         assert (result.status, result.data, result.metrics.steps) == (Status.SUCCESS, "hello", 1)
         handle = await client.tell("greeter", "greet me")
         assert (await handle.result(timeout=5)).data == "hello"
+
+
+class Shut(MemoryState):
+    """Keeps cards, once it is open."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = asyncio.Event()
+
+    async def put(self, key: str, value: bytes, **more: Any) -> int:
+        await self.open.wait()
+        return await super().put(key, value, **more)
+
+
+async def test_a_run_waits_with_its_result_until_its_card_stands():
+    world = MemoryWorld()
+    world.live = Shut()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("greeter", "greet me", task_id="t1")
+
+        async def over() -> bool:
+            view = await client.runs.show("greeter", "t1") if await begun(client) else None
+            return view is not None and view.over
+
+        async def begun(client: Client) -> bool:
+            subject = run_ledger(64, "default", "greeter", "t1")
+            return await world.ledger.last(subject) is not None
+
+        await eventually(over)
+        with pytest.raises(DeadlineExceeded):
+            await handle.result(timeout=0.1)
+        world.live.open.set()
+        assert (await handle.result(timeout=5)).data == "hello"
+
+
+async def test_a_task_whose_run_was_cut_short_before_it_was_acknowledged_is_carried_after_a_restart(
+    monkeypatch,
+):
+    monkeypatch.setattr(carriage, "QUIET", 0.05)
+    monkeypatch.setattr(carriage, "GRACE", 0.05)
+    world = MemoryWorld()
+    world.live = Shut()
+    async with in_memory(APP, world) as client:
+        handle = await client.tell("greeter", "greet me")
+        await eventually(lambda: world.ledger._chains)
+        await client.restart("greeter")
+        world.live.open.set()
+        assert (await handle.result(timeout=5)).data == "hello"
+        assert await Cards(world.live).all() == []
 
 
 async def test_the_same_task_told_twice_is_one_run():
