@@ -17,6 +17,7 @@ from actorium.actors.runs.budget import Budget
 from actorium.actors.runs.config import Agent
 from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.tool import tool
+from actorium.bus.subjects import OUTBOX, public
 from actorium.runtime.memory import MemoryWorld, in_memory
 from actorium.storage.memory import MemoryState
 from eventually import eventually
@@ -172,6 +173,11 @@ async def test_a_task_whose_run_was_cut_short_before_it_was_acknowledged_is_carr
         await client.restart("greeter")
         world.live.open.set()
         assert (await handle.result(timeout=5)).data == "hello"
+
+        async def told() -> bool:
+            return await client.names.bus.newest(OUTBOX, public("default", "greeter", "outbox")) is not None
+
+        await eventually(told)
         assert await Cards(world.live).all() == []
 
 
