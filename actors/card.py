@@ -26,6 +26,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         wake_at: Wall clock, seconds since 1970, at which it goes on by itself.
         calling_off: Why it is being cancelled: whoever owns it finishes that. None: it is not.
         at_ms: Wall clock of its acceptance, for people.
+        seq: Inbox sequence of the task it began with; 0: an ask.
     """
 
     agent: str
@@ -41,6 +42,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     wake_at: float | None = None
     calling_off: str | None = None
     at_ms: int = 0
+    seq: int = 0
 
     @property
     def run(self) -> str:
@@ -68,6 +70,15 @@ class Card(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 def run_name(agent: str, task_id: str, tenant: str = DEFAULT_TENANT) -> str:
     """`agent/task`, for other tenants `tenant:agent/task`: names a run, and begins the keys of its calls."""
     return f"{agent}/{task_id}" if tenant == DEFAULT_TENANT else f"{tenant}:{agent}/{task_id}"
+
+
+def is_owed(card: Card, begun_by: int) -> bool:
+    """Whether a run that has ended still owes its result: its own task, which came first, is here again.
+
+    A task is acknowledged before its result is told, so nobody has told it; another task of the same id only
+    asks for it.
+    """
+    return card.seq != 0 and card.seq == begun_by
 
 
 def chain(tenant: str, agent: str, task_id: str) -> str:

@@ -386,6 +386,7 @@ class Carriage:
             wakes=envelope.wakes,
             parent=envelope.parent_run,
             at_ms=int(self._wall() * 1000),
+            seq=letter.seq,
         )
 
     def _blank(self, task_id: str) -> Card:

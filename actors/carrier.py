@@ -84,7 +84,8 @@ class Carrier:
         """Write the run's first record, unless it stands.
 
         Returns:
-            The result of a run that has ended already; else None.
+            The result of a run that has ended already, which this task only asks for; None: it is to be
+            carried, and one that has ended is told.
 
         Raises:
             BadTask: The task is none for this agent; nothing was written.

@@ -30,10 +30,12 @@ class RunBook:
 
     Attributes:
         state: Where the run stands.
+        begun_by: Inbox sequence of the task that began it; 0: an ask, or nothing yet.
     """
 
     def __init__(self, chain: Chain, blobs: Blobs, clock: Callable[[], float]) -> None:
         self.state = RunState()
+        self.begun_by = 0
         self._chain = chain
         self._blobs = blobs
         self._clock = clock
@@ -98,9 +100,14 @@ class RunBook:
         """From now on the run is carried: its time counts."""
         self._told = self._clock()
 
-    async def begin(self, started: Started) -> None:
-        """Write the first record, unless the run has begun. Raises as `write`."""
+    async def begin(self, started: Started, seq: int = 0) -> None:
+        """Write the first record, unless the run has begun. Raises as `write`.
+
+        Args:
+            seq: Inbox sequence of its task; 0: an ask.
+        """
         if self.state.started is None:
+            self.begun_by = seq
             await self.write(started)
 
     async def write(self, record: RunRecord) -> None:
@@ -143,19 +150,21 @@ class RunBook:
 
     async def _append(self, facts: list[RunRecord]) -> None:
         """Write facts as one record, by the kind of the last one."""
-        told = f"{self._chain.subject} was not written to its end: open the book again"
-        self._failed = StoreUnavailable(told, chain=self._chain.subject)
+        unsure = f"{self._chain.subject} was not written to its end: open the book again"
+        self._failed = StoreUnavailable(unsure, chain=self._chain.subject)
         kind, body = facts[-1].__struct_config__.tag, packed(facts)
         large = len(body) > LIMIT
-        await self._chain.append(
-            str(kind), {"blob": await self._blobs.put(body)} if large else msgspec.Raw(body)
-        )
+        in_seq = 0 if self._chain.count else self.begun_by
+        told = {"blob": await self._blobs.put(body)} if large else msgspec.Raw(body)
+        await self._chain.append(str(kind), told, in_seq=in_seq)
         self._failed = None
 
     async def _taken_over(self) -> bool:
         """Read every record, and fence earlier owners. False: one of them wrote meanwhile; open it again."""
         async for entry in self._chain.records():
             record = decode_record(entry.value)
+            if record.n == 1:
+                self.begun_by = record.in_seq
             for fact in () if record.kind == EPOCH else await read_facts(record.body, self._blobs):
                 self.state = fold(self.state, fact)
         last = self._chain.last

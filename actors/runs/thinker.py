@@ -15,6 +15,7 @@ from ...bus.errors import ActoriumError, ConfigError
 from ...bus.task import Result, Task
 from ...bus.value import JsonObject
 from ...storage.errors import Fenced
+from ..card import is_owed
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..context import Context, child_id
 from ..definition import Definition
@@ -82,11 +83,11 @@ class Thinker(Carrier):
         )
         book = RunBook.fresh(ports.ledger, ports.blobs, order.subject, order.epoch, clock=self._clock)
         try:
-            await book.begin(started)
+            await book.begin(started, card.seq)
         except Fenced:  # it has begun, or we are not its owner any more
             book = await self._open(order)
-            await book.begin(started)
-        if book.state.ended is not None:
+            await book.begin(started, card.seq)
+        if book.state.ended is not None and not is_owed(card, book.begun_by):
             return book.state.ended.result
         self._books[order.run] = book
         return None

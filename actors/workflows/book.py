@@ -35,6 +35,7 @@ class WorkflowBook:
 
     Attributes:
         state: Where the run stands.
+        begun_by: Inbox sequence of the task that began it; 0: an ask, not yet, or in an earlier chain.
         begun_here: This very book wrote the first page: nobody carried the run before.
     """
 
@@ -50,6 +51,7 @@ class WorkflowBook:
         dags: Dags | None,
     ) -> None:
         self.state = WorkflowState(dags)
+        self.begun_by = 0
         self.begun_here = False
         self._ledger = ledger
         self._blobs = blobs
@@ -129,9 +131,14 @@ class WorkflowBook:
         """From now on the run is carried: its time counts."""
         self._taken_up = self._clock()
 
-    async def begin(self, *facts: WorkflowFact) -> None:
-        """Write the first page, unless the run has begun. Raises as `write`."""
+    async def begin(self, *facts: WorkflowFact, seq: int = 0) -> None:
+        """Write the first page, unless the run has begun. Raises as `write`.
+
+        Args:
+            seq: Inbox sequence of its task; 0: an ask.
+        """
         if self.state.started is None:
+            self.begun_by = seq
             self.say(*facts)
             await self.write()
             self.begun_here = True
@@ -196,9 +203,9 @@ class WorkflowBook:
     async def _append(self, kind: str, page: Page) -> None:
         packed = msgspec.json.encode(page, order="sorted")
         large = len(packed) > LIMIT
-        await self._chain.append(
-            kind, {"blob": await self._blobs.put(packed)} if large else msgspec.Raw(packed)
-        )
+        in_seq = self.begun_by if self._number == 1 and not self._chain.count else 0
+        told = {"blob": await self._blobs.put(packed)} if large else msgspec.Raw(packed)
+        await self._chain.append(kind, told, in_seq=in_seq)
 
     async def _continue(self) -> None:
         """Go on in the next chain, which begins with the state. Raises as `write`."""
@@ -238,6 +245,8 @@ class WorkflowBook:
         """
         async for entry in self._chain.records():
             record = decode_record(entry.value)
+            if self._number == record.n == 1:
+                self.begun_by = record.in_seq
             if record.kind != EPOCH:
                 await take_in(self.state, await read_page(record.body, self._blobs), self._blobs)
         last = self._chain.last

@@ -18,7 +18,7 @@ from ...bus.subjects import agent_id
 from ...bus.task import Result, Task
 from ...bus.value import Json, JsonObject
 from ...storage.errors import Fenced
-from ..card import chain
+from ..card import chain, is_owed
 from ..carrier import CalledOff, Carrier, Order, Parked, Ports
 from ..definition import Definition, Options
 from ..errors import BadTask, cancelled
@@ -91,11 +91,11 @@ class Runner(Carrier):
         first = await self._first(order, task, envelope)
         book = self._fresh(order)
         try:
-            await book.begin(*first)
+            await book.begin(*first, seq=order.card.seq)
         except Fenced:  # it has begun, or we are not its owner any more
             book = await self._open(order)
-            await book.begin(*first)
-        if book.state.ended is not None:
+            await book.begin(*first, seq=order.card.seq)
+        if book.state.ended is not None and not is_owed(order.card, book.begun_by):
             return book.state.ended.result
         self._books[order.run] = book
         return None
