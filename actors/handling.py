@@ -89,7 +89,7 @@ class Handling:
             tried = await self._attempt(letter, 1) if refused is None else Outcome(refused)
         except Interrupt:
             name = self._definition.name
-            stopped = Cancelled(f"agent {name!r} was stopped in the middle", agent=name)
+            stopped = Cancelled(f"agent {name!r} was stopped in the middle", agent=name, why="stopped")
             await self._answer(letter, failure(stopped))
             return None
         if isinstance(tried, Crash):

@@ -208,7 +208,9 @@ class BusCourier:
             if self._local(part) is not host:
                 return None
         result = answer.result()
-        return None if result.failure is not None and result.failure.code in NOT_RUN else result
+        failure = result.failure
+        again = failure is not None and (failure.code in NOT_RUN or failure.fields.get("why") == "stopped")
+        return None if again else result
 
     def delegating(self, task_id: str) -> bool:
         """Whether a task waits here for one that it delegated."""
