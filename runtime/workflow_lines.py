@@ -57,16 +57,19 @@ def _of_run(fact: WorkflowFact) -> str:
             return f"goes on   from {safe(run)}" + (f" after page {page}" if page else "")
         case Migrated(definition=definition):
             return f"migrated  to {definition}"
-        case Paused(by=by) | Resumed(by=by):
-            return f"{type(fact).__name__.lower():<9} by {safe(by or 'somebody')}"
-        case Signalled(name=name, by=by):
-            return f"signal    {safe(name)} by {safe(by or 'somebody')}"
+        case Paused() | Resumed() | Signalled():
+            return _of_somebody(fact)
         case Closing(why=why, error=error):
             return f"closing   {_because(why, error)}"
         case Ended(why=why, result=result):
             return f"ended     {result.status}: {_because(why, result.error or '')}"
         case _:
             return ""
+
+
+def _of_somebody(fact: Paused | Resumed | Signalled) -> str:
+    what = f"signal    {safe(fact.name)}" if isinstance(fact, Signalled) else type(fact).__name__.lower()
+    return f"{what:<9} by {safe(fact.by or 'somebody')}"
 
 
 def _because(why: str, error: str) -> str:
