@@ -266,21 +266,26 @@ class Carriage:
         if carried is None:
             return await self._carrying.past(task_id, await self.search(task_id))
         await self._carrying.keep_cancelled(carried, reason)
-        if carried.card.run in self._carried:
-            if carried.cuttable and carried.task is not None:
-                self._carrier.cancelling(carried.card.run)
-                carried.task.cancel()
-        elif self._find(task_id) is carried:
-            self._unparked(carried.card.run)
-            if carried in self._ready:
-                self._ready.remove(carried)
-            self._take_up(carried, self._carry_on(carried))
+        self._turn_to_its_end(carried)
         if carried.task is not None:
             await asyncio.wait([carried.task])
         if carried.receipt is None and self._find(task_id) is not None:
             moving = "its owner is stopping; the next one goes on with it"
             return Receipt(agent=self.definition.name, task_id=task_id, cancelled=False, error=moving)
         return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
+
+    def _turn_to_its_end(self, carried: Carried) -> None:
+        """Cut a cancelled run short where it is carried, and carry it where it is not."""
+        run = carried.card.run
+        if run in self._carried:
+            if carried.cuttable and carried.task is not None:
+                self._carrier.cancelling(run)
+                carried.task.cancel()
+        elif self._find(carried.card.task_id) is carried:
+            self._unparked(run)
+            if carried in self._ready:
+                self._ready.remove(carried)
+            self._take_up(carried, self._carry_on(carried))
 
     async def search(self, task_id: str) -> Result | None:
         """The result of a task that ended, however long ago; None: it waits, is live, or never was here."""

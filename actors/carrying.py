@@ -57,6 +57,13 @@ class Carried(msgspec.Struct, eq=False):
     refused: ActoriumError | None = None
 
 
+class Setback(msgspec.Struct, frozen=True):
+    """A run was not carried to a rest. `counts`: it is the run's own failure, and not a server's silence."""
+
+    error: str
+    counts: bool = False
+
+
 class Carrying:
     """Works on the runs of one agent.
 
@@ -233,30 +240,34 @@ class Carrying:
     async def _carry(self, carried: Carried) -> Result | Parked | None:
         """Carry it, again after errors; None: it was cut short, and the loop above knows why."""
         failures = 0
-        while True:
-            try:
-                carried.cuttable = True
-                return await self._carrier.carry(self.order(carried.card))
-            except asyncio.CancelledError:
-                task = asyncio.current_task()
-                if task is None or self.gone or not (self.held or carried.card.calling_off is not None):
-                    raise
-                task.uncancel()
-                return None
-            except Fenced:
-                raise
-            except Corrupt as error:
-                return failure(error)
-            except (StorageError, BusError) as error:
-                text = error.message
-            except Exception as error:  # noqa: BLE001  # a run's code may raise anything; its end says so
-                failures += 1
-                text = plain(error.message if isinstance(error, ActoriumError) else Crash(error))
-            finally:
-                carried.cuttable = False
+        while isinstance(tried := await self._try(carried), Setback):
+            failures += tried.counts
             if failures >= ATTEMPTS:
-                return await self._carrier.fail(self.order(carried.card), text)
-            await self._pause(carried, failures, text)
+                return await self._carrier.fail(self.order(carried.card), tried.error)
+            await self._pause(carried, failures, tried.error)
+        return tried
+
+    async def _try(self, carried: Carried) -> Result | Parked | Setback | None:
+        carried.cuttable = True
+        try:
+            return await self._carrier.carry(self.order(carried.card))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or self.gone or not (self.held or carried.card.calling_off is not None):
+                raise
+            task.uncancel()
+            return None
+        except Fenced:
+            raise
+        except Corrupt as error:
+            return failure(error)
+        except (StorageError, BusError) as error:
+            return Setback(error.message)
+        except Exception as error:  # noqa: BLE001  # a run's code may raise anything; its end says so
+            text = plain(error.message if isinstance(error, ActoriumError) else Crash(error))
+            return Setback(text, counts=True)
+        finally:
+            carried.cuttable = False
 
     async def _called_off(self, carried: Carried) -> Result:
         card = carried.card

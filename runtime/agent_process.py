@@ -80,20 +80,10 @@ class AgentProcess:
             try:
                 while True:
                     frame = await read_frame(self._reader)
-                    if isinstance(frame, Cancel):
-                        self._repeated = frame.repeated
-                        if self._carrier is not None and not frame.repeated:
-                            self._carrier.cancelling(self._run)
-                        if handling is not None:
+                    if isinstance(frame, Cancel | Rest | News):
+                        self._told(frame)
+                        if handling is not None and isinstance(frame, Cancel):
                             handling.cancel()
-                        continue
-                    if isinstance(frame, Rest):
-                        if self._carrier is not None:
-                            self._carrier.rest(frame.run)
-                        continue
-                    if isinstance(frame, News):
-                        if self._carrier is not None:
-                            self._carrier.news(frame.run)
                         continue
                     handling = tasks.create_task(self._answer(frame))
                     if isinstance(frame, End):
@@ -101,6 +91,20 @@ class AgentProcess:
             finally:
                 if handling is not None and not isinstance(frame, End):
                     handling.cancel()
+
+    def _told(self, frame: Cancel | Rest | News) -> None:
+        """What the owner says to what is under way."""
+        if isinstance(frame, Cancel):
+            self._repeated = frame.repeated
+        if self._carrier is None:
+            return
+        match frame:
+            case Cancel(repeated=False):
+                self._carrier.cancelling(self._run)
+            case Rest(run):
+                self._carrier.rest(run)
+            case News(run):
+                self._carrier.news(run)
 
     async def _answer(self, frame: Frame) -> None:
         try:
