@@ -85,6 +85,12 @@ class Activation:
         return len(self._mailbox)
 
     @property
+    def engaged(self) -> bool:
+        """Whether a letter is in hand that is not tried again when it is cut short."""
+        current = self._handling.current
+        return current is not None and current.envelope.once
+
+    @property
     def idle(self) -> bool:
         """Whether it may leave memory."""
         return not (self.waiting or self._handling.current or self._resting in PARKED)

@@ -56,8 +56,15 @@ class Actor:
             config: Keyword arguments for the class, JSON values.
 
         Raises:
-            ConfigError: The name cannot be an agent id.
+            ConfigError: The name cannot be an agent id, or the class takes no such arguments.
         """
+        try:
+            inspect.signature(cls).bind(**config)
+        except TypeError as error:
+            told = (
+                f"agent {name}: {cls.__name__} cannot be made so: {error}; how it runs goes into Options(...)"
+            )
+            raise ConfigError(told, agent=name) from error
         doc = (cls.__doc__ or "").strip().split("\n")[0]
         return Definition(
             name=agent_id(name),

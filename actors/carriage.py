@@ -90,6 +90,11 @@ class Carriage:
         return len(self._parked)
 
     @property
+    def engaged(self) -> bool:
+        """Whether runs are in hand that lose work when they are cut short."""
+        return self._carrier.loses_when_cut and bool(self._carried)
+
+    @property
     def idle(self) -> bool:
         """Whether it may leave memory. Parked runs have their timers here."""
         return not (self.waiting or self._carried or self._parked or self.status in PARKED)
@@ -258,21 +263,36 @@ class Carriage:
 
         When this returns it stands, unless the receipt says that the task had ended before.
         """
-        for letter in self._mailbox:
-            if letter.task_id == task_id:
-                letter.cancelled = True
-                return Receipt(agent=self.definition.name, task_id=task_id, cancelled=True)
+        letter = next((letter for letter in self._mailbox if letter.task_id == task_id), None)
+        if letter is not None:
+            await self._refuse_cancelled(letter)
+            return Receipt(agent=self.definition.name, task_id=task_id, cancelled=True)
         carried = self._find(task_id)
+        if carried is not None and carried.letter is not None and carried.admission is None:
+            carried.letter.cancelled = True  # it is being accepted: whether there is a run shows in a moment
+            if carried.task is not None:
+                await asyncio.wait([carried.task])
+            return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
         if carried is None:
             return await self._carrying.past(task_id, await self.search(task_id))
         await self._carrying.keep_cancelled(carried, reason)
-        self._turn_to_its_end(carried)
-        if carried.task is not None:
-            await asyncio.wait([carried.task])
+        while carried.receipt is None and not self._carrying.held and self._find(task_id) is carried:
+            self._turn_to_its_end(carried)
+            if carried.task is not None:
+                await asyncio.wait([carried.task])
         if carried.receipt is None and self._find(task_id) is not None:
             moving = "its owner is stopping; the next one goes on with it"
             return Receipt(agent=self.definition.name, task_id=task_id, cancelled=False, error=moving)
         return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
+
+    async def _refuse_cancelled(self, letter: Letter) -> None:
+        """End a task that waits, out of its turn: whoever owns the agent next does not find it any more."""
+        letter.cancelled = True
+        self._mailbox.remove(letter)
+        carried = Carried(self._card(letter), letter, letter.reply)
+        self._take_up(carried, self._begin(carried, letter))
+        if carried.task is not None:
+            await asyncio.wait([carried.task])
 
     def _turn_to_its_end(self, carried: Carried) -> None:
         """Cut a cancelled run short where it is carried, and carry it where it is not."""

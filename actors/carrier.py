@@ -67,9 +67,14 @@ class Carrier:
         definition: The agent.
         ports: What it works with.
 
+    Attributes:
+        loses_when_cut: What is under way in a run that is cut short is lost, or nobody knows what came of it.
+
     Raises:
         ConfigError: The definition's config does not fit.
     """
+
+    loses_when_cut = False
 
     def __init__(self, definition: Definition, ports: Ports) -> None:
         self.definition = definition

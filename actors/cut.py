@@ -24,6 +24,11 @@ class Cut:
         self._asked = 0  # cancellations of ours that the task has not seen the end of
         self._task: asyncio.Task[object] | None = None
 
+    @property
+    def asked(self) -> bool:
+        """Whether the block was cut short."""
+        return self._asked > 0
+
     def __enter__(self) -> None:
         if self.over:
             raise Interrupt

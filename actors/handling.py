@@ -125,7 +125,7 @@ class Handling:
                 await letter.reply(result)
 
     async def _stored(self, letter: Letter) -> Failed | None:
-        allowed = self._definition.options.attempts
+        allowed = self._allowed(letter)
         verdict = judge(self._ledger.progress, letter.seq, letter.task_id, allowed)
         if isinstance(verdict, Doubt):
             found = await self._ledger.find(letter.seq)
@@ -149,6 +149,10 @@ class Handling:
                     return await self._run(letter, attempt)
         return None
 
+    def _allowed(self, letter: Letter) -> int:
+        """How often it may be tried."""
+        return 1 if letter.envelope.once else self._definition.options.attempts
+
     async def _run(self, letter: Letter, attempt: int) -> Failed | None:
         try:
             message = await self._post.fetch(letter)
@@ -165,6 +169,9 @@ class Handling:
         try:
             tried = await self._attempt(letter, attempt)
         except Interrupt:
+            if letter.envelope.once:
+                await self._bury(letter, "cut_short", "a stop cut it short; it may have happened", attempt)
+                return None
             await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
             raise
         if isinstance(tried, Crash):
@@ -187,7 +194,7 @@ class Handling:
 
     async def _failed(self, letter: Letter, attempt: int, error: str) -> Failed:
         await self._ledger.failed(letter.seq, letter.task_id, attempt, error)
-        if attempt >= self._definition.options.attempts:
+        if attempt >= self._allowed(letter):
             await self._bury(letter, "attempts", error, attempt)
             return Failed(error)
         await self._post.event("retried", letter.task_id, attempt=attempt, error=error)
@@ -223,7 +230,10 @@ class Handling:
         self.trying = True
         try:
             with self.cut:
-                return await guarded(self._handler(letter, attempt))
+                tried = await guarded(self._handler(letter, attempt))
+                if isinstance(tried, Crash) and self.cut.asked:
+                    raise Interrupt  # noqa: TRY301  # what it raised when it was cut short is no failure of its own
+                return tried
         except Interrupt:
             if self.cut.over:
                 raise

@@ -53,6 +53,12 @@ class Mailbox(Generic[T]):
             self._waiting = deque()
         self._waiting.appendleft(item)
 
+    def remove(self, item: T) -> None:
+        """Take an item that waits, out of its turn. Raises ValueError where it does not wait."""
+        if self._waiting is None:
+            raise ValueError("nothing waits")
+        self._waiting.remove(item)
+
     def take_nowait(self) -> T | None:
         """The first, or None where nothing waits."""
         if not self._waiting:

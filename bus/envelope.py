@@ -28,13 +28,14 @@ GRANT = "Actorium-Grant"  # what a delegated run may spend and do, JSON
 WAKES = "Actorium-Wakes"  # the agent whose run PARENT_RUN rests while the task is parked
 STATE = "Actorium-State"  # of an answer that is no result: `parked`
 AGENT = "Actorium-Agent"  # of an answer to a broadcast: whose it is
+ONCE = "Actorium-Once"  # of a task: it is tried once
 OP = "Actorium-Op"  # on control subjects: what is asked, where it is not the agent itself
 
 WIRE_VERSION = "1"
 NAMES = frozenset(
     {
         MSG_ID, EXPECTED_STREAM, TASK_ID, CORRELATION_ID, PARENT_RUN, DEADLINE_MS, REPLY_TO, TENANT,
-        TRACEPARENT, VERSION, BLOB, REASON, GRANT, WAKES, STATE, AGENT, OP,
+        TRACEPARENT, VERSION, BLOB, REASON, GRANT, WAKES, STATE, AGENT, ONCE, OP,
     }
 )  # fmt: skip
 RELAYED = (MSG_ID, TASK_ID, CORRELATION_ID, PARENT_RUN, DEADLINE_MS, REPLY_TO, TRACEPARENT, VERSION, BLOB)
@@ -57,6 +58,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
         grant: What a delegated run may spend and do, as its giver wrote it (JSON); it only ever narrows.
         wakes: The agent whose run `parent_run` gave this task: it rests while the task waits for people, and
             is woken at its end. Empty: whoever gave it keeps waiting.
+        once: A plain actor tries it once: what may have happened must not happen again.
     """
 
     task_id: str = ""
@@ -68,6 +70,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     blob: str = ""
     grant: str = ""
     wakes: str = ""
+    once: bool = False
 
     def headers(self, now: float) -> dict[str, str]:
         """Headers for the wire; `now` is local monotonic seconds, what remains of the deadline travels."""
@@ -80,6 +83,7 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
             (BLOB, self.blob),
             (GRANT, self.grant),
             (WAKES, self.wakes),
+            (ONCE, "1" if self.once else ""),
         )
         found = {name: value for name, value in named if value}
         if self.deadline is not None:
@@ -153,6 +157,10 @@ def _any(_: str, text: str) -> str:
     return text
 
 
+def _flag(_: str, text: str) -> bool:
+    return text == "1"
+
+
 _FIELDS = {
     TASK_ID: ("task_id", _id),
     CORRELATION_ID: ("correlation_id", _id),
@@ -162,4 +170,5 @@ _FIELDS = {
     BLOB: ("blob", _blob),
     GRANT: ("grant", _any),
     WAKES: ("wakes", _agent),
+    ONCE: ("once", _flag),
 }

@@ -15,7 +15,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.protocol.command import hpub_cmd, pub_cmd
 
-from .envelope import NAMES
+from .envelope import NAMES, VERSION
 from .port import Handler, Message
 from .value import JsonObject
 
@@ -51,9 +51,15 @@ class Traffic(Client):
             return
         told = await self._process_headers(headers)
         try:
-            handler(Message(subject.decode(), data, told, reply.decode()))
+            handler(Message(subject.decode(errors="replace"), data, told, reply.decode(errors="replace")))
         except Exception:  # the boundary: a handler's bug must not end the connection of everybody else
             log.exception("bus.handler_failed", extra={"subject": subject.decode(errors="replace")})
+
+    async def _process_headers(self, headers: bytes) -> dict[str, str] | None:
+        try:
+            return await super()._process_headers(headers)
+        except (ValueError, IndexError):
+            return {VERSION: "unreadable"}
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from ..actors.runs.approval import Pending
     from .client import Client
 
+MAY_HAVE = (
+    "nobody knows whether it happened: accept runs it AGAIN, respond tells its result, deny that it failed"
+)
 FEW = 60  # characters of arguments in a list
 
 _question = click.argument("question", metavar="ID")
@@ -67,7 +70,7 @@ def show(answer: Answer, *, question: str) -> None:
 @_hash
 @_by
 def accept(answer: Answer, *, question: str, seen: str, by: str) -> None:
-    """Let the call run as it was shown."""
+    """Let the call run as it was shown. One that may have happened runs once more."""
     _answer(answer, question, "accept", seen=seen, by=by)
 
 
@@ -89,7 +92,7 @@ def edit(answer: Answer, *, question: str, arguments: str, seen: str, by: str) -
 @_hash
 @_by
 def respond(answer: Answer, *, question: str, text: str, seen: str, by: str) -> None:
-    """Do not let it run: the agent reads TEXT as its result."""
+    """Do not let it run: the agent reads TEXT as its result. So also where it had happened."""
     _answer(answer, question, "respond", text=text, seen=seen, by=by)
 
 
@@ -157,7 +160,7 @@ def lines(pending: "Pending", now: float) -> list[str]:
     from .cli_redaction import printable
 
     question = pending.question
-    asks = "did it happen?" if question.about == "unknown" else "may it run?"
+    asks = MAY_HAVE if question.about == "unknown" else "may it run?"
     rows = [
         ("question", f"{question.id}: {asks}"),
         ("run", question.run),
@@ -178,7 +181,7 @@ def _row(pending: "Pending", now: float, *, every: bool) -> tuple[str, ...]:
     question = pending.question
     waits = f"{left(pending, now)} left" if every else left(pending, now)
     last = waits if pending.decision is None else _state(pending)
-    risk = "did it happen?" if question.about == "unknown" else question.risk
+    risk = "may have happened" if question.about == "unknown" else question.risk
     return question.id, safe(question.run), safe(question.tool), risk, brief(question.arguments, FEW), last
 
 

@@ -266,7 +266,7 @@ class BusCourier:
         while True:  # to cancel twice is to cancel once, and who was asked first may be dying
             try:
                 reply = await self._control(agent, "cancel", told, timeout=CONTROL_TIMEOUT)
-            except DeadlineExceeded:
+            except (DeadlineExceeded, NoOwner):
                 if self._clock() >= until:
                     raise
                 continue

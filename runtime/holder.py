@@ -22,6 +22,7 @@ from .ownership import Claim, Release, View, cleared, plan
 from .partition import Means, PartitionHost
 
 SETTLING = 2.0  # seconds for which sibling workers count as alive before they are first seen
+PATIENCE = 30.0  # seconds that a partition whose agents are in the middle of calls waits before it moves
 RENEW_HELD = 15.0  # seconds between two renewals of stored letters that are still held
 
 
@@ -34,6 +35,7 @@ class Holding(msgspec.Struct, eq=False):
     control: Subscription | None = None
     task: asyncio.Task[None] | None = None
     releasing: bool = False
+    wanted: float | None = None  # when it was first to move, while its agents were in the middle of calls
 
 
 class Holder:
@@ -145,10 +147,22 @@ class Holder:
         actions = plan(view, self._session, mine, partitions=self._partitions, now=now)
         claims = [action for action in actions if isinstance(action, Claim)]
         for action in actions:
-            if isinstance(action, Release):
+            if isinstance(action, Release) and self._may_move(action.part):
                 self._tasks.create_task(self._release(action.part))
         if any(await asyncio.gather(*(self._claim(claim) for claim in claims))):
             await self._announce()  # it wakes us too: not after claims that failed, or we would spin
+
+    def _may_move(self, part: int) -> bool:
+        """Whether a partition goes to somebody else now, for the sake of even shares only.
+
+        One whose agents are in the middle of calls that would be cut short waits for a while.
+        """
+        holding = self._held.get(part)
+        if holding is None:
+            return False
+        if holding.wanted is None or not holding.host.engaged:
+            holding.wanted = self._clock()
+        return not holding.host.engaged or self._clock() - holding.wanted > PATIENCE
 
     def _give_up_lost(self) -> None:
         """Stop hosting partitions whose owner key now names somebody else."""

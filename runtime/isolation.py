@@ -90,6 +90,7 @@ class IsolatedCarrier(Carrier):
 
     def __init__(self, carrier: Carrier, reporter: Reporter) -> None:
         super().__init__(carrier.definition, carrier.ports)
+        self.loses_when_cut = carrier.loses_when_cut
         self._carrier = carrier
         self._link = AgentLink(carrier.definition.key, reporter)
         self._run = ""  # which is being carried

@@ -102,6 +102,11 @@ class PartitionHost:
         """Whether an ask would be handled here and now, by an actor that is alive and carries no runs."""
         return not self._closed and isinstance(self.live.get(key), Activation)
 
+    @property
+    def engaged(self) -> bool:
+        """Whether something is in hand that is lost when it is cut short."""
+        return any(actor.engaged for actor in self.live.values())
+
     def asked(self, message: Message) -> None:
         """An ask from the bus; anything that is wrong with it is answered at once."""
         _, tenant, agent = subjects.split_internal(message.subject)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
-from ..actors.runs.approval import Pending, Verdict
+from ..actors.runs.approval import About, Pending, Verdict
 from ..actors.runs.record import Asked, Decided, Unknown
 from ..bus.errors import ActoriumError
 from ..storage.errors import NotFound
@@ -93,11 +93,11 @@ class Person:
         if pending.decision is not None:
             return
         match self._manner:
-            case Manner.ACCEPT:
+            case Manner.ACCEPT if pending.question.about is About.APPROVAL:
                 await self._answer(pending, Said(Verdict.ACCEPT))
             case Manner.ASK:
                 await self._ask(pending)
-            case Manner.TELL:
+            case Manner.TELL | Manner.ACCEPT:
                 self._tell(pending)
 
     async def _find(self, question_id: str) -> Pending:

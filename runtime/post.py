@@ -247,7 +247,7 @@ class HostPost:
 
     def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
         """One suspect at a time in this worker."""
-        return self._office.quarantine.alone(letter.task_id, attempts)
+        return self._office.quarantine.alone(f"{'.'.join(self._key)}:{letter.task_id}", attempts)
 
     async def bury(self, letter: Letter, reason: str, error: str, attempts: int) -> None:
         """Write a stored letter, whole, to the dead letters."""

@@ -91,7 +91,8 @@ class Quarantine:
 class QuarantinedCourier:
     """A courier whose senders step outside while they wait for an answer."""
 
-    def __init__(self, courier: Courier, quarantine: Quarantine) -> None:
+    def __init__(self, courier: Courier, quarantine: Quarantine, agent: str) -> None:
+        self._agent = agent
         self._courier = courier
         self._quarantine = quarantine
 
@@ -101,17 +102,17 @@ class QuarantinedCourier:
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """As the courier."""
-        async with self._quarantine.outside(envelope.parent_run):
+        async with self._quarantine.outside(f"{self._agent}:{envelope.parent_run}"):
             return await self._courier.ask(agent, task, envelope)
 
     async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """As the courier."""
-        async with self._quarantine.outside(envelope.parent_run):
+        async with self._quarantine.outside(f"{self._agent}:{envelope.parent_run}"):
             return await self._courier.delegate(agent, task, envelope)
 
     async def nearby(self, agent: str, task: Task, envelope: Envelope) -> Result | None:
         """As the courier."""
-        async with self._quarantine.outside(envelope.parent_run):
+        async with self._quarantine.outside(f"{self._agent}:{envelope.parent_run}"):
             return await self._courier.nearby(agent, task, envelope)
 
     async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:

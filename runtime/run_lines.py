@@ -78,7 +78,9 @@ def _says_of_call(record: CallFact) -> str:
             return f"failed    {call} {safe(error)}"
         case Asked(question=question) | Unknown(question=question):
             about = (
-                "did it happen?" if question.about is About.UNKNOWN else f"risk {question.risk or 'unknown'}"
+                "it may have happened; accept runs it again"
+                if question.about is About.UNKNOWN
+                else f"risk {question.risk or 'unknown'}"
             )
             return f"asks      {question.id} {safe(question.tool)} {brief(question.arguments)} ({about})"
         case Decided(call=call, decision=decision):

@@ -187,7 +187,7 @@ class Worker:
             return IsolatedCarrier(carrier, self._reporter) if alone else carrier
         if alone:
             return Isolated(definition, self._reporter)
-        courier = QuarantinedCourier(self.courier, self._quarantine)
+        courier = QuarantinedCourier(self.courier, self._quarantine, definition.key)
         return LocalBehaviour(definition, kind, courier)
 
     async def _wake(self, tenant: str, agent: str, task_id: str) -> None:

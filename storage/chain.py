@@ -50,6 +50,7 @@ class Chain:
         self._count = decode_record(tail.value).n if tail else 0
         self._busy = False
         self._ended: StorageError | None = None
+        self._unsure: tuple[Record, bytes] | None = None
 
     @classmethod
     async def open(
@@ -125,16 +126,33 @@ class Chain:
             raise self._ended
         record = self._next(kind, body, in_seq)
         data = encode_record(record)
+        self._unsure = record, data
+        return await self._write(record, data)
+
+    async def again(self) -> Record:
+        """Write the record again of which nobody knows whether it stands; when this returns it does, once.
+
+        Raises:
+            Fenced: Another writer appended instead: stop, it was not written.
+            StoreUnavailable: No answer in time: once more, or open the chain again.
+            InternalError: There is no such record, or it is being written.
+        """
+        if self._unsure is None or self._busy:
+            raise InternalError(f"nothing to write again to {self.subject}")
+        return await self._write(*self._unsure)
+
+    async def _write(self, record: Record, data: bytes) -> Record:
         self._busy = True
         self._ended = StoreUnavailable(f"an append to {self.subject} has no known end: open it again")
         try:
             self._sequence = await self._ledger.append(self.subject, data, after=self._sequence)
         except Fenced as error:
             self._ended = error
+            self._unsure = None
             raise
         finally:
             self._busy = False
-        self._ended = None
+        self._ended = self._unsure = None
         self._head = digest(data)
         self._tail, self._count = data, record.n
         return record

@@ -8,7 +8,7 @@ is opened again.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +23,9 @@ from .record import Ended, RunRecord, Started
 from .state import RunState, fold
 
 R = TypeVar("R", bound=RunRecord)
+T = TypeVar("T")
+FIRST_PAUSE = 0.01  # seconds before a store that did not answer is asked again; doubled each time
+LONGEST_PAUSE = 2.0
 
 
 class RunBook:
@@ -115,9 +118,11 @@ class RunBook:
 
         Cancellation: it may stand; open the book again.
 
+        Goes on until the store answers, however long it is away.
+
         Raises:
             Fenced: A newer owner carries the run.
-            StoreUnavailable: No answer in time, now or before: open the book again.
+            StorageError: The store refused it for good, now or before: open the book again.
         """
         await self.decide(lambda _: record)
 
@@ -155,8 +160,11 @@ class RunBook:
         kind, body = facts[-1].__struct_config__.tag, packed(facts)
         large = len(body) > LIMIT
         in_seq = 0 if self._chain.count else self.begun_by
-        told = {"blob": await self._blobs.put(body)} if large else msgspec.Raw(body)
-        await self._chain.append(str(kind), told, in_seq=in_seq)
+        told = {"blob": await insist(lambda: self._blobs.put(body))} if large else msgspec.Raw(body)
+        try:
+            await self._chain.append(str(kind), told, in_seq=in_seq)
+        except StoreUnavailable:  # what was done must not be done again because a server was away for long
+            await insist(self._chain.again)
         self._failed = None
 
     async def _taken_over(self) -> bool:
@@ -175,3 +183,14 @@ class RunBook:
         except Fenced:
             return False
         return True
+
+
+async def insist(do: Callable[[], Awaitable[T]]) -> T:
+    """Do it, again and again while the store does not answer. Cancellation: it may be done."""
+    pause = FIRST_PAUSE
+    while True:
+        try:
+            return await do()
+        except StoreUnavailable:
+            await asyncio.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)

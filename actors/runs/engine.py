@@ -175,7 +175,9 @@ class Engine:
                 await asyncio.wait([news, *busy], return_when=asyncio.FIRST_COMPLETED)
             finally:
                 news.cancel()
-            if self._news.is_set() and not self._leaving:
+            if self._leaving:
+                self._news.clear()  # whoever carries the run next looks anyway
+            elif self._news.is_set():
                 await self._collect_answers()
                 self._caller.resting.clear()
                 if found := self._idle_calls(under_way):

@@ -44,6 +44,8 @@ from .voice import Voice
 class Thinker(Carrier):
     """Carries the runs of one agent. Args and errors as `Carrier`."""
 
+    loses_when_cut = True
+
     def __init__(
         self,
         definition: Definition,

@@ -274,7 +274,15 @@ def _module(function: Function) -> str:
 async def _run(function: Function, arguments: dict[str, Any], ctx: Context, timeout: float) -> Any:
     wants_context = CONTEXT in inspect.signature(function).parameters
     named = {**arguments, CONTEXT: ctx} if wants_context else arguments
-    async with asyncio.timeout(timeout):
-        if inspect.iscoroutinefunction(function):
-            return await function(**named)
-        return await in_thread(function, **named)
+    try:
+        async with asyncio.timeout(timeout):
+            if inspect.iscoroutinefunction(function):
+                return await function(**named)
+            return await in_thread(function, **named)
+    except SystemExit as error:
+        raise RuntimeError(f"it called sys.exit({error.code!r})") from error
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise TimeoutError("something it waited for was cancelled") from None

@@ -59,7 +59,7 @@ class Delegations:
         for place in places:
             if place not in self._waiting and place not in self._outcomes:
                 self._resting.discard(place)
-                at_once = first and not place.undo and self._is_pure(place)
+                at_once = first and not place.undo and self._effect(place) is EffectClass.PURE
                 self._waiting[place] = group.create_task(self._delegate(place, at_once=at_once))
 
     def begin_at_once(self, group: asyncio.TaskGroup, places: Iterable[Place]) -> None:
@@ -107,8 +107,8 @@ class Delegations:
         agent = agent_of(state.dag.steps[place.step], undo=place.undo)
         return agent, key_of(state, place, attempt), task or Task()
 
-    def _is_pure(self, place: Place) -> bool:
-        return self._book.state.dag.steps[place.step].effect is EffectClass.PURE
+    def _effect(self, place: Place) -> EffectClass:
+        return self._book.state.dag.steps[place.step].effect
 
     async def _delegate(self, place: Place, *, at_once: bool = False) -> None:
         state, book = self._book.state, self._book
@@ -120,7 +120,10 @@ class Delegations:
                 found = await self._hands.nearby(agent, task, key=key, timeout=timeout, grant=grant)
             if found is None:
                 await self._intended()
-                found = await self._hands.delegate(agent, task, key=key, timeout=timeout, grant=grant)
+                once = not place.undo and self._effect(place) is EffectClass.IRREVERSIBLE
+                found = await self._hands.delegate(
+                    agent, task, key=key, timeout=timeout, grant=grant, once=once
+                )
         except Paused:
             self._resting.add(place)
         except StorageError:

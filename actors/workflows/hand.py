@@ -42,10 +42,12 @@ class CourierHands:
         """Have a task done by an agent that is near; see `Hands.nearby`."""
         return await self._courier.nearby(agent, task, self._envelope(key, self._clock() + timeout, grant))
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, once: bool = False
+    ) -> Result:
         """Give a task and wait for its result; see `Hands.delegate`."""
         deadline, pause = self._clock() + timeout, FIRST_PAUSE
-        envelope = self._envelope(key, deadline, grant)
+        envelope = msgspec.structs.replace(self._envelope(key, deadline, grant), once=once)
         while True:
             try:
                 return await self._courier.delegate(agent, task, envelope)

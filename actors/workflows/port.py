@@ -26,7 +26,9 @@ class Hands(Protocol):
             DeadlineExceeded: No result in time.
         """
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, once: bool = False
+    ) -> Result:
         """Give a task to an agent, or to another workflow by its name, and wait for its result.
 
         Delivery: effectively once by `key`, over the death of any process. Cancellation: the wait ends; the
@@ -37,6 +39,7 @@ class Hands(Protocol):
             key: `run/step/attempt`, in a fan-out `run/step/attempt/item`.
             timeout: Seconds that it may take.
             grant: What the task may spend.
+            once: A plain actor tries it once, and fails it where nobody knows whether it happened.
 
         Raises:
             Paused: It waits for people: whoever gave it may rest, and give it again when there is news.

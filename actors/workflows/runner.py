@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from functools import cached_property
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -80,6 +81,7 @@ class Runner(Carrier):
         self._wall = wall
         self._books: dict[str, WorkflowBook] = {}  # of runs that began here and were not carried yet
         self._engines: dict[str, Engine] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     @cached_property
     def _edition(self) -> Edition:
@@ -102,10 +104,11 @@ class Runner(Carrier):
 
     async def carry(self, order: Order) -> Result | Parked:
         """Have its steps done until there is a result, or until all that is left waits for the world."""
-        book = self._books.pop(order.run, None) or await self._open(order)
-        if book.state.ended is not None:
-            return book.state.ended.result
-        engine = self._engines[order.run] = self._engine(order, book)
+        async with self._turn(order):
+            book = self._books.pop(order.run, None) or await self._open(order)
+            if book.state.ended is not None:
+                return book.state.ended.result
+            engine = self._engines[order.run] = self._engine(order, book)
         try:
             ended = await engine.carry()
         finally:
@@ -144,9 +147,13 @@ class Runner(Carrier):
         if verb == "show":
             state = await read_state(self.ports.ledger, self.ports.blobs, order.subject, dags=self._dags)
             return show(state, int(self._wall() * 1000))
+        async with self._turn(order):
+            return await self._tell(order, verb, told)
+
+    async def _tell(self, order: Order, verb: str, told: JsonObject) -> JsonObject:
         engine = self._engines.get(order.run)
         if engine is None:
-            self.forget(order.run)  # two books of one run would fence each other
+            self.forget(order.run)
             engine = self._engine(order, await self._open(order))
         match verb:
             case "signal":
@@ -204,17 +211,25 @@ class Runner(Carrier):
 
     async def _close(self, order: Order, why: Why, error: str) -> CalledOff:
         """Turn a run to its end, and carry it there, however long its undoing takes."""
-        self._books.pop(order.run, None)
-        book = await self._open(order)
-        engine = self._engine(order, book)
-        if book.state.closing is None:
-            await engine.tell(Closing(why=why, error=error))
-        ended = book.state.ended
-        while ended is None:
-            ended = await engine.carry()
-            if ended is None:
-                await asyncio.sleep(_until(engine.wake_at, self._wall()))
+        async with self._turn(order):
+            self._books.pop(order.run, None)
+            book = await self._open(order)
+            engine = self._engines[order.run] = self._engine(order, book)
+        try:
+            if book.state.closing is None:
+                await engine.tell(Closing(why=why, error=error))
+            ended = book.state.ended
+            while ended is None:
+                ended = await engine.carry()
+                if ended is None:
+                    await asyncio.sleep(_until(engine.wake_at, self._wall()))
+        finally:
+            del self._engines[order.run]
         return CalledOff(ended.result, tuple(engine.receipts))
+
+    def _turn(self, order: Order) -> asyncio.Lock:
+        """Held while the book of a run is opened, or written by hand: two of one run fence each other."""
+        return self._turns.setdefault(order.run, asyncio.Lock())
 
     def _fresh(self, order: Order) -> WorkflowBook:
         ports, clock, wall, dags = self.ports, self._clock, self._wall, self._dags

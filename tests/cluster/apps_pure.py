@@ -34,6 +34,27 @@ class Killer(Actor):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Writer(Actor):
+    """Leaves a line, takes its time, and is killed or stopped meanwhile, or raises."""
+
+    options = Options(attempts=5, policy=OFTEN)
+
+    async def receive(self, message: Task, ctx: Context) -> str:
+        with Path(str(message.spec)).open("a") as journal:  # noqa: ASYNC230  # a line, at once
+            journal.write(f"{os.getpid()}\n")
+        if message.action == "raise":
+            raise ValueError("behind the line")
+        await asyncio.sleep(3.0)
+        return "done"
+
+
+def writing(action: str) -> Workflow:
+    """One step that says nothing of its effect, and so is irreversible."""
+    draft = workflow(f"writing-{action}")
+    draft.step("write", agent="writer", action=action, spec=draft.input("journal", str), retry={"max": 3})
+    return draft.build()
+
+
 def adding() -> Workflow:
     """Steps one after the other, each of which adds one."""
     draft = workflow("adding")
@@ -54,4 +75,12 @@ def killing() -> Workflow:
     return draft.build()
 
 
-app = App([Adder.named(f"adder-{n}") for n in range(STEPS)], Killer.named("killer"), adding(), killing())
+app = App(
+    [Adder.named(f"adder-{n}") for n in range(STEPS)],
+    Killer.named("killer"),
+    Writer.named("writer"),
+    adding(),
+    killing(),
+    writing("slowly"),
+    writing("raise"),
+)

@@ -62,7 +62,9 @@ def chain() -> Workflow:
     journal, last = draft.input("journal", str), draft.input("n", int, default=0)
     for number in range(1, 6):
         inputs = {"journal": journal, "n": last}
-        last = draft.step(f"s{number}", agent=f"doer-{number % 3}", action="add", inputs=inputs).data
+        last = draft.step(
+            f"s{number}", agent=f"doer-{number % 3}", action="add", effect="idempotent", inputs=inputs
+        ).data
     draft.output("total", last)
     return draft.build()
 
@@ -72,8 +74,16 @@ def fan() -> Workflow:
     draft = workflow("fan", max_parallel=6)
     journal = draft.input("journal", str)
     inputs = {"journal": journal, "n": draft.item}
-    each = draft.step("each", agent="doer-0", action="add", for_each=list(range(12)), inputs=inputs)
-    total = draft.step("sum", agent="doer-1", action="sum", inputs={"journal": journal, "numbers": each.data})
+    each = draft.step(
+        "each", agent="doer-0", action="add", effect="idempotent", for_each=list(range(12)), inputs=inputs
+    )
+    total = draft.step(
+        "sum",
+        agent="doer-1",
+        action="sum",
+        effect="idempotent",
+        inputs={"journal": journal, "numbers": each.data},
+    )
     draft.output("total", total.data)
     return draft.build()
 
@@ -82,7 +92,7 @@ def diamond() -> Workflow:
     """One, then four side by side of which two fail at first, then one."""
     draft = workflow("diamond")
     journal = draft.input("journal", str)
-    top = draft.step("top", agent="doer-0", action="add", inputs={"journal": journal})
+    top = draft.step("top", agent="doer-0", action="add", effect="idempotent", inputs={"journal": journal})
     sides = [
         draft.step(
             f"side{number}",
@@ -95,7 +105,11 @@ def diamond() -> Workflow:
     ]
     numbers = [side.data for side in sides]
     bottom = draft.step(
-        "bottom", agent="doer-2", action="sum", inputs={"journal": journal, "numbers": numbers}
+        "bottom",
+        agent="doer-2",
+        action="sum",
+        effect="idempotent",
+        inputs={"journal": journal, "numbers": numbers},
     )
     draft.output("total", bottom.data)
     return draft.build()
@@ -125,13 +139,14 @@ def patient() -> Workflow:
     """Waits for a signal, then sleeps, then adds what the signal brought."""
     draft = workflow("patient")
     journal = draft.input("journal", str)
-    draft.step("first", agent="doer-0", action="add", inputs={"journal": journal})
+    draft.step("first", agent="doer-0", action="add", effect="idempotent", inputs={"journal": journal})
     heard = draft.step("hear", wait_signal="go", depends_on=["first"])
     draft.step("rest", sleep="1s", depends_on=[heard])
     last = draft.step(
         "last",
         agent="doer-1",
         action="add",
+        effect="idempotent",
         inputs={"journal": journal, "n": heard.data},
         depends_on=["rest"],
     )
@@ -146,7 +161,7 @@ def outer() -> Workflow:
     inner = draft.step("inner", workflow="chain", inputs={"journal": journal, "n": 10})
     wide = draft.step("wide", workflow="fan", inputs={"journal": journal})
     inputs = {"journal": journal, "numbers": [inner.data.total, wide.data.total]}
-    total = draft.step("sum", agent="doer-1", action="sum", inputs=inputs)
+    total = draft.step("sum", agent="doer-1", action="sum", effect="idempotent", inputs=inputs)
     draft.output("total", total.data)
     return draft.build()
 

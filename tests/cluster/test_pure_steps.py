@@ -1,4 +1,8 @@
-"""Pure steps on real processes: done at once where their agent is near, and stored after a crash."""
+"""What a step says of its effect, on real processes.
+
+Pure ones are done at once where their agent is near, and stored after a crash; irreversible ones are tried
+once, whatever becomes of it.
+"""
 
 import asyncio
 import random
@@ -10,6 +14,7 @@ import pytest
 from actorium import Status
 from cluster.apps_pure import STEPS
 from cluster.harness import SOON, Cluster, Node, attached, chance_pause, each_once, kill
+from eventually import eventually
 from servers import TestServer
 
 SOURCE = str(Path(__file__).parent / "apps_pure.py")
@@ -79,3 +84,35 @@ async def test_a_pure_step_that_kills_its_process_is_tried_once_more_than_its_ag
     lines = journal.read_text().split()
     assert 2 <= len(lines) <= 3  # two attempts that are counted, and where it was near one before them
     assert len(set(lines)) == 1
+
+
+async def test_an_irreversible_step_whose_worker_dies_is_not_tried_again(
+    pure: Cluster, tmp_path: Path
+) -> None:
+    journal = tmp_path / "lines"
+    handle = await pure.client.start("writing-slowly", {"journal": str(journal)})
+    await eventually(journal.exists, SOON, what="it has begun")
+    kill(int(journal.read_text()))
+    result = await handle.result(timeout=2 * SOON)
+    assert (result.status, len(journal.read_text().split())) == (Status.FAILURE, 1), result
+    assert "process_died" in str(result.error)
+    assert "whether it happened is not known" in str(result.error)
+
+
+async def test_an_irreversible_step_that_raises_is_not_tried_again(pure: Cluster, tmp_path: Path) -> None:
+    journal = tmp_path / "lines"
+    result = await (await pure.client.start("writing-raise", {"journal": str(journal)})).result(timeout=SOON)
+    assert (result.status, len(journal.read_text().split())) == (Status.FAILURE, 1), result
+    assert "behind the line" in str(result.error)
+
+
+async def test_an_irreversible_step_that_a_stop_cuts_short_is_not_tried_again(
+    pure: Cluster, tmp_path: Path
+) -> None:
+    journal = tmp_path / "lines"
+    handle = await pure.client.start("writing-slowly", {"journal": str(journal)})
+    await eventually(journal.exists, SOON, what="it has begun")
+    await pure.client.restart("writer")
+    result = await handle.result(timeout=SOON)
+    assert (result.status, len(journal.read_text().split())) == (Status.FAILURE, 1), result
+    assert "cut_short" in str(result.error)

@@ -176,7 +176,9 @@ class World:
         self.unstored.add(key)
         return await self._do(agent, task, key=key, timeout=timeout, grant=grant)
 
-    async def delegate(self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant) -> Result:
+    async def delegate(
+        self, agent: str, task: Task, *, key: str, timeout: float, grant: Grant, once: bool = False
+    ) -> Result:
         await self.storm.boundary()
         self._check(key)
         return await self._do(agent, task, key=key, timeout=timeout, grant=grant)

@@ -6,7 +6,7 @@ from actorium.bus.envelope import GRANT, TASK_ID
 from eventually import eventually
 
 
-async def test_a_subject_that_is_no_text_costs_its_own_message_only(nats_bus, nats_server, caplog):
+async def test_a_subject_that_is_no_text_is_delivered_with_what_can_be_read_of_it(nats_bus, nats_server):
     """Whoever publishes bytes as a subject ends neither the subscription nor the connection."""
     heard, states = [], []
     nats_bus.on_reconnect(lambda: states.append("reconnected"))
@@ -17,11 +17,10 @@ async def test_a_subject_that_is_no_text_costs_its_own_message_only(nats_bus, na
         while b"PONG" not in seen:
             seen += raw.recv(4096)
 
-    await eventually(lambda: heard, every=0.01)
+    await eventually(lambda: len(heard) == 2, every=0.01)
 
-    assert heard == [b"y"]
+    assert heard == [b"x", b"y"]
     assert states == []
-    assert "bus.handler_failed" in caplog.text
 
 
 async def test_a_header_cannot_smuggle_another_one(nats_bus):

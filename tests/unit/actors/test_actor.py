@@ -33,6 +33,9 @@ class Counting(Actor):
     options = Options(attempts=7)
     state: Total
 
+    def __init__(self, start: int = 0) -> None:
+        self.start = start
+
 
 class CountingMore(Counting):
     pass
@@ -82,6 +85,8 @@ def test_a_definition_says_everything_that_other_processes_need() -> None:
         description="Counts.",
     )
     assert find_kind(definition.kind) is Counting
+    with pytest.raises(ConfigError, match=r"unexpected keyword argument 'isolation'.*Options"):
+        Counting.named("counter", isolation="process")
 
 
 def test_a_nested_class_is_found_by_its_path() -> None:

@@ -614,7 +614,7 @@ def test_a_run_rests_while_its_agent_waits_for_people_and_gives_the_same_task_ag
     world = world_of(loop, workflow(agent_step("a"), agent_step("b")))
     honest, paused = world.delegate, [True]
 
-    async def delegate(agent, task, *, key, timeout, grant):
+    async def delegate(agent, task, *, key, timeout, grant, once=False):
         if key == "run-1/a/1" and paused[0]:
             raise Paused("somebody is asked")
         return await honest(agent, task, key=key, timeout=timeout, grant=grant)

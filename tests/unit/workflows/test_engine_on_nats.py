@@ -44,7 +44,7 @@ class Hands:
     def __init__(self) -> None:
         self.given: list[str] = []
 
-    async def delegate(self, agent, task, *, key, timeout, grant):
+    async def delegate(self, agent, task, *, key, timeout, grant, once=False):
         self.given.append(key)
         data = "x" * 70_000 if task.action == "pay" else 2 * task.inputs
         return Result(status=Status.SUCCESS, data=data)
