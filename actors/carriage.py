@@ -265,8 +265,8 @@ class Carriage:
         """
         letter = next((letter for letter in self._mailbox if letter.task_id == task_id), None)
         if letter is not None:
-            await self._refuse_cancelled(letter)
-            return Receipt(agent=self.definition.name, task_id=task_id, cancelled=True)
+            self._mailbox.remove(letter)
+            self._receive(letter)  # out of its turn, and at once: it is refused, and that stands
         carried = self._find(task_id)
         if carried is not None and carried.letter is not None and carried.admission is None:
             carried.letter.cancelled = True  # it is being accepted: whether there is a run shows in a moment
@@ -284,15 +284,6 @@ class Carriage:
             moving = "its owner is stopping; the next one goes on with it"
             return Receipt(agent=self.definition.name, task_id=task_id, cancelled=False, error=moving)
         return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
-
-    async def _refuse_cancelled(self, letter: Letter) -> None:
-        """End a task that waits, out of its turn: whoever owns the agent next does not find it any more."""
-        letter.cancelled = True
-        self._mailbox.remove(letter)
-        carried = Carried(self._card(letter), letter, letter.reply)
-        self._take_up(carried, self._begin(carried, letter))
-        if carried.task is not None:
-            await asyncio.wait([carried.task])
 
     def _turn_to_its_end(self, carried: Carried) -> None:
         """Cut a cancelled run short where it is carried, and carry it where it is not."""

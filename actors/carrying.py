@@ -113,6 +113,7 @@ class Carrying:
             task = await self._read(letter)
             if refused := self.refusal(letter):
                 await self._settle(carried, letter, refused)
+                carried.receipt = await self.past(letter.task_id, refused)
                 return False
             order = self.order(carried.card)
             ended = await self._insist(carried, lambda: begin(order, task, letter.envelope))

@@ -18,6 +18,7 @@ from ..bus.task import Event, Result
 from .courier import BusCourier
 
 LOOK_BACK = 1000  # stored events that are searched for those of a task
+ON_ITS_WAY = 1.0  # seconds that a stored task may take to its owner
 FINAL = frozenset({"completed", "failed", "dead_letter"})
 
 
@@ -87,8 +88,18 @@ class Handle:
         return events
 
     async def cancel(self, reason: str = "") -> Receipt:
-        """Cancel it, and everything it delegated; the receipt is false where it has ended."""
-        return await self._courier.cancel(self.agent, self.id, reason)
+        """Cancel it, and everything it delegated; the receipt is false where it has ended.
+
+        A task that was stored a moment ago may be on its way to its owner, who is asked again then.
+        """
+        until, pause = time.monotonic() + ON_ITS_WAY, 0.005
+        while True:
+            receipt = await self._courier.cancel(self.agent, self.id, reason)
+            over = receipt.cancelled or receipt.error or self._waiter.done()
+            if over or time.monotonic() >= until:
+                return receipt
+            await asyncio.sleep(pause)
+            pause *= 2
 
 
 def _take(message: Message, task_id: str, queue: "asyncio.Queue[Event]") -> None:

@@ -2,7 +2,10 @@
 
 import socket
 
-from actorium.bus.envelope import GRANT, TASK_ID
+import pytest
+
+from actorium.bus.envelope import GRANT, TASK_ID, read_envelope
+from actorium.bus.errors import BadMessage
 from eventually import eventually
 
 
@@ -21,6 +24,28 @@ async def test_a_subject_that_is_no_text_is_delivered_with_what_can_be_read_of_i
 
     assert heard == [b"x", b"y"]
     assert states == []
+
+
+@pytest.mark.parametrize("headers", [b"X", b"NATS/1.0 \xff\xfe\xfd\r\n\r\n", b"NATS/1.0", b"\r\n\r\n"])
+async def test_headers_that_do_not_read_cost_their_own_message_only(nats_bus, nats_server, headers):
+    """The connection goes on, and whoever reads the message sees that nothing can be made of it."""
+    heard, states = [], []
+    nats_bus.on_reconnect(lambda: states.append("reconnected"))
+    await nats_bus.subscribe("odd.*", lambda message: heard.append((message.payload, message.headers)))
+    with socket.create_connection(("127.0.0.1", nats_server.port)) as raw:
+        told = b"HPUB odd.a %d %d\r\n%sx\r\n" % (len(headers), len(headers) + 1, headers)
+        raw.sendall(b'CONNECT {"verbose":false,"headers":true}\r\n' + told + b"PUB odd.a 1\r\ny\r\nPING\r\n")
+        seen = b""
+        while b"PONG" not in seen:
+            seen += raw.recv(4096)
+
+    await eventually(lambda: len(heard) == 2, every=0.01)
+
+    assert [payload for payload, _ in heard] == [b"x", b"y"]
+    assert states == []
+    if heard[0][1]:
+        with pytest.raises(BadMessage):
+            read_envelope(heard[0][1], 0.0)
 
 
 async def test_a_header_cannot_smuggle_another_one(nats_bus):

@@ -367,6 +367,31 @@ async def test_a_stop_that_runs_out_of_grace_costs_no_attempt(stage, begun, gate
     assert stage.post.dead == []
 
 
+async def test_what_a_handler_raises_when_it_is_cut_short_is_no_failure_of_its_own(
+    stage, begun, gate, settle
+) -> None:
+    """As wrappers of connections do, which make an error of theirs of a cancellation."""
+
+    class Wrapping(waiting(gate, begun)):  # type: ignore[misc]
+        async def receive(self, message: int, ctx: Any) -> int:
+            try:
+                return await super().receive(message, ctx)
+            except asyncio.CancelledError:
+                raise RuntimeError("the connection was lost") from None
+
+    actor = await stage.begin(Wrapping, Options(attempts=1))
+    actor.offer(stage.stored_letter(5))
+    await begun.wait()
+
+    await actor.halt(grace=0.01)
+    gate.set()
+    await actor.restart()
+    await settle(actor)
+
+    assert stage.post.result("t1").data == 5
+    assert stage.post.dead == []
+
+
 async def test_a_restart_that_cuts_a_letter_short_is_supervised_until_an_instance_lives(
     stage, begun, gate, settle
 ) -> None:

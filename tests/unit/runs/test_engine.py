@@ -15,7 +15,7 @@ from actorium.actors.runs.record import Objected
 from actorium.actors.runs.tool import tool
 from actorium.bus.errors import ConfigError
 from actorium.bus.task import Status, Task
-from actorium.storage.errors import Fenced, StorageError
+from actorium.storage.errors import Fenced, StorageError, StoreUnavailable
 from actorium.storage.memory import MemoryLedger
 from actorium.storage.verifier import verify
 
@@ -103,6 +103,27 @@ async def test_after_a_write_that_failed_the_book_is_of_no_use(stage):
     with pytest.raises(StorageError):
         await book.flush()
     assert other.state.objected == 0
+
+
+class AwayLedger(MemoryLedger):
+    """Keeps what it is given, and answers every third time only."""
+
+    asked = 0
+
+    async def append(self, subject: str, record: bytes, *, after: int) -> int:
+        sequence = await super().append(subject, record, after=after)
+        self.asked += 1
+        if self.asked % 3:
+            raise StoreUnavailable("no answer")
+        return sequence
+
+
+async def test_what_was_done_is_not_done_again_because_the_store_was_away(stage):
+    stage.ledger = AwayLedger()
+    script = in_order(call(("add", {"a": 1, "b": 2})), say("3"))
+    assert (await stage.carry(script, add)).why == "completed"
+    assert len(stage.requests) == 2
+    assert [len(record) for record in await stage.records()] == [1, 1, 2, 1, 1, 2]
 
 
 async def test_a_run_that_began_elsewhere_is_not_begun_a_second_time(stage):

@@ -107,6 +107,38 @@ async def test_a_call_answered_with_an_end_does_not_go_on_while_others_are_under
     assert PAID == []
 
 
+async def test_news_for_a_run_that_is_about_to_rest_do_not_spin(stage):
+    gate, turns = asyncio.Event(), 0
+
+    @tool(effect="pure")
+    async def slow() -> str:
+        await gate.wait()
+        return "slow"
+
+    script = in_order(call(("pay", {"n": 1}), ("slow", {})), say("done"))
+    engine = await stage.engine(script, pay, slow)
+    carrying = asyncio.create_task(engine.carry())
+    await eventually(lambda: any(kind == "approval" for kind, _ in stage.office.events))
+    engine.rest()
+    engine.nudge()
+    honest = asyncio.wait
+
+    async def counted(*args, **more):
+        nonlocal turns
+        turns += 1
+        return await honest(*args, **more)
+
+    asyncio.wait = counted
+    try:
+        for _ in range(100):
+            await asyncio.sleep(0)
+    finally:
+        asyncio.wait = honest
+    gate.set()
+    await carrying
+    assert turns < 10
+
+
 async def test_other_calls_of_the_step_do_not_wait_for_people(stage):
     @tool(effect="pure")
     def quick() -> str:

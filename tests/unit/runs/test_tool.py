@@ -102,6 +102,30 @@ def test_wrong_arguments_are_answered_with_the_right_ones(arguments, told):
     assert "its arguments are: count" in caught.value.message
 
 
+@pytest.mark.parametrize("plainly", [True, False], ids=["plain", "async"])
+async def test_a_tool_that_ends_its_process_ends_its_call_only(plainly):
+    def leave() -> None:
+        sys.exit(2)
+
+    async def leave_too() -> None:
+        sys.exit(2)
+
+    made = tool(leave if plainly else leave_too)
+    with pytest.raises(RuntimeError, match=r"sys\.exit\(2\)"):
+        await made.call(made.read({}), CTX)
+
+
+async def test_a_tool_whose_own_wait_was_cancelled_does_not_look_like_a_stop():
+    @tool
+    async def waits() -> None:
+        lost = asyncio.get_running_loop().create_future()
+        lost.cancel()
+        await lost
+
+    with pytest.raises(TimeoutError, match="was cancelled"):
+        await waits.call(waits.read({}), CTX)
+
+
 async def test_a_slow_tool_is_cut_at_its_timeout():
     @tool(timeout=0.01)
     async def slow() -> None:

@@ -181,6 +181,21 @@ async def test_a_task_whose_run_was_cut_short_before_it_was_acknowledged_is_carr
         assert await Cards(world.live).all() == []
 
 
+async def test_a_task_that_waits_for_its_turn_is_cancelled_for_good():
+    one = App(Agent("single", model=f"scripted:{HERE}:looker", tools=[look], options=Options(parallel=1)))
+    world = MemoryWorld()
+    Bank.gate = asyncio.Event()
+    async with in_memory(one, world) as client:
+        await client.tell("single", "first", task_id="t1")
+        await eventually(lambda: world.ledger._chains)
+        waits = await client.tell("single", "second", task_id="t2")
+        assert await waits.cancel()
+        subject = public("default", "single", "outbox")
+        assert (await client.names.bus.newest(OUTBOX, subject)) is not None  # before anything else ends
+        assert (await waits.result(timeout=5)).failure.code == "cancelled"
+        Bank.gate.set()
+
+
 async def test_the_same_task_told_twice_is_one_run():
     world = MemoryWorld()
     async with in_memory(APP, world) as client:

@@ -1,12 +1,26 @@
 """Workflows from a program: given to an App, deployed, started, told something, retried and forked."""
 
+import asyncio
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from actorium import Actor, App, Client, ConfigError, Context, Status, Task, UnknownAgent, Workflow, workflow
+from actorium import (
+    Actor,
+    ActoriumError,
+    App,
+    Client,
+    ConfigError,
+    Context,
+    Status,
+    Task,
+    UnknownAgent,
+    Workflow,
+    workflow,
+)
 from actorium.actors.workflows import errand, runner
 from actorium.actors.workflows.problem import InvalidWorkflow
 from actorium.runtime import workflow_parts
@@ -116,6 +130,46 @@ async def test_a_signal_may_come_right_after_the_start_and_counts_once():
         await client.signal("listening", "r", "go", 8, signal_id="s")
         assert (await handle.result(timeout=5)).data == {"then": 7}
         assert not await client.signal("listening", "r", "go", 9)
+
+
+async def test_signals_that_come_at_once_all_count():
+    async with in_memory(app(listening())) as client:
+        handle = await client.start("listening", run_id="r")
+        await eventually(lambda: _parked(client, "listening"))
+        told = await asyncio.gather(*(client.signal("listening", "r", "other") for _ in range(5)))
+        assert told == [True] * 5
+        assert await client.signal("listening", "r", "go", 1)
+        assert (await handle.result(timeout=5)).status is Status.SUCCESS
+
+
+async def test_a_cancel_that_meets_a_run_as_it_parks_is_kept():
+    async with in_memory(app(listening())) as client:
+        for number in range(40):
+            handle = await client.start("listening", run_id=f"r{number}")
+            for _ in range(number):
+                await asyncio.sleep(0)
+            assert await handle.cancel(), number
+            assert (await handle.result(timeout=5)).failure.code == "cancelled"
+
+
+async def test_a_signal_to_a_run_that_is_being_taken_back_fences_nobody():
+    draft = workflow("booking", on_failure="compensate")
+    undo = {"action": "undo"}
+    booked = draft.step("book", agent="work", action="book", effect="compensable", undo=undo)
+    draft.step("hear", wait_signal="go", depends_on=[booked])
+    async with in_memory(app(draft.build())) as client:
+        handle = await client.start("booking", run_id="r")
+        await eventually(lambda: _parked(client, "booking"))
+        cancelling = asyncio.create_task(handle.cancel("no"))
+        while not cancelling.done():
+            with suppress(ActoriumError):
+                await client.signal("booking", "r", "other")
+        assert await cancelling
+        assert (await handle.result(timeout=5)).failure.code == "cancelled"
+
+
+async def _parked(client: Client, workflow_id: str) -> bool:
+    return (await client.status(workflow_id)).get("parked") == 1
 
 
 async def test_a_paused_run_begins_nothing_until_it_is_resumed():
