@@ -10,7 +10,9 @@ from actorium.bus import subjects
 from actorium.bus.envelope import Envelope
 from actorium.bus.errors import BusError
 from actorium.bus.task import Task
+from actorium.runtime.holder import PATIENCE
 from actorium.runtime.ownership import share
+from actorium.runtime.partition import PartitionHost
 from actorium.storage.errors import StoreUnavailable
 from actorium.storage.memory import MemoryLeases
 from actorium.storage.port import Owner, OwnerSeen, Session, SessionSeen
@@ -213,3 +215,25 @@ def ask(cluster: Cluster, agent: str, spec: dict[str, object]) -> None:
     envelope = Envelope(task_id=str(spec["id"]), deadline=deadline)
     with suppress(BusError):
         cluster.loop.play(cluster.courier.ask(agent, Task(spec=spec), envelope))
+
+
+def test_a_partition_in_the_middle_of_calls_moves_when_they_have_ended_or_after_a_while(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that joins takes what is free at once, and cuts nothing short for the sake of even shares."""
+    one = cluster.start()
+    cluster.pass_time(2 * TTL)
+    busy = {0, 1, 2, 3}
+    monkeypatch.setattr(PartitionHost, "engaged", property(lambda host: host.part in busy))
+    two = cluster.start()
+    cluster.pass_time(2 * TTL)
+    shares = share([one.session, two.session], PARTITIONS)
+    wanted = {part: ranked[0] for part, ranked in shares.items()}
+    assert owners(cluster) == {part: one.session if part in busy else to for part, to in wanted.items()}
+
+    busy -= {0, 1}
+    cluster.pass_time(TTL)
+    assert {part: owners(cluster)[part] for part in (0, 1)} == {part: wanted[part] for part in (0, 1)}
+
+    cluster.pass_time(PATIENCE)
+    assert owners(cluster) == wanted
