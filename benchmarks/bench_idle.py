@@ -9,12 +9,13 @@ import os
 import time
 from collections.abc import Awaitable, Callable
 
+import msgspec
 from app import Echo
 from metric import Goal, Metric, Run
 from node import node
 from process import settled_memory
 
-from actorium import Client
+from actorium import Client, Definition
 
 LANES = 64
 
@@ -35,7 +36,7 @@ async def measure(run: Run) -> list[Metric]:
 
         async def busy(number: int) -> None:
             """As much traffic as the rest, on agents that are there: garbage and arenas are grown before."""
-            await client.names.registry.define(Echo.named(f"warm-{number % LANES}", n=number))
+            await client.names.registry.define(changed(number))
             await client.ask(f"echo-{number % LANES}", "hello")
 
         await _all(busy, count)
@@ -74,3 +75,8 @@ async def _all(work: Callable[[int], Awaitable[None]], count: int) -> None:
     async with asyncio.TaskGroup() as tasks:
         for first in range(LANES):
             tasks.create_task(lane(first))
+
+
+def changed(number: int) -> Definition:
+    """A definition that is another one each time, of one of a few agents."""
+    return msgspec.structs.replace(Echo.named(f"warm-{number % LANES}"), description=str(number))
