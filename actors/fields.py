@@ -4,7 +4,6 @@ Not responsible for what a field means. Invariant: a name that nobody reads is r
 nearest one that is: a limit that is misspelled would be no limit.
 """
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import get_args, get_origin, get_type_hints
 
@@ -49,6 +48,8 @@ def misnamed(values: Mapping[str, Json], shape: type[Json], prefix: str = "") ->
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint for a mistyped name: ", did you mean 'x'?" or what there is."""
+    import difflib  # with its patterns it takes longer than the rest, and serves mistakes only
+
     names = sorted(known)
     close = difflib.get_close_matches(name, names, 1, 0.5)
     return f", did you mean {close[0]!r}?" if close else f"; known are {', '.join(names) or 'none'}"

@@ -5,7 +5,6 @@ runs before its arguments are valid.
 """
 
 import asyncio
-import difflib
 import inspect
 import math
 import re
@@ -198,6 +197,8 @@ def find_tool(path: str) -> Tool:
 def unknown_tool(name: str, allowed: Iterable[str]) -> str:
     """What a model is told that asked for a tool it does not have."""
     known = tuple(allowed)
+    import difflib  # serves mistakes only
+
     close = difflib.get_close_matches(name, known, 1, 0.4)
     hint = f" Did you mean {close[0]}?" if close else ""
     return f"There is no tool {name!r}.{hint} Available: {', '.join(known) or 'none'}."

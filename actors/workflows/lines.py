@@ -6,7 +6,6 @@ the same keys as that reader, so that a problem is told with the line where it c
 
 import json
 import re
-import tomllib
 from bisect import bisect_left
 from collections.abc import Mapping
 from typing import Final
@@ -165,6 +164,8 @@ def _unquoted(key: str) -> str:
     """A key's name: in JSON's quotes, in TOML's own, or bare."""
     if _BARE.fullmatch(key):
         return key
+    import tomllib
+
     try:
         return str(json.loads(key)) if key.startswith('"') else next(iter(tomllib.loads(f"{key} = 0")))
     except json.JSONDecodeError:

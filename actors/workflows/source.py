@@ -2,7 +2,6 @@
 
 import json
 import re
-import tomllib
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -116,6 +115,8 @@ def load_workflow(
 
 
 def _toml(text: str, file: str) -> Json:
+    import tomllib  # a program that writes its workflows in Python does without
+
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

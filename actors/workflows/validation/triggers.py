@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from ....bus.errors import ConfigError
 from ....bus.subjects import DEFAULT_TENANT
@@ -98,6 +97,8 @@ def _given(workflow: Workflow, trigger: AnyTrigger, at: Place) -> Iterator[Told]
 
 
 def _zone(name: str) -> bool:
+    from zoneinfo import ZoneInfo  # what finds its files takes longer than all of this
+
     try:
         ZoneInfo(name)
     except (ValueError, OSError, LookupError):
