@@ -123,9 +123,9 @@ class Carrying:
         if ended is not None:
             await self._settle(carried, letter, ended, again=True)
             return False
-        if letter.cancelled and carried.card.calling_off is None:
-            carried.card = msgspec.structs.replace(carried.card, calling_off="cancelled before it ran")
         await self._post.event("started", letter.task_id)
+        if letter.cancelled and carried.card.calling_off is None:  # until there is an admission it is told so
+            carried.card = msgspec.structs.replace(carried.card, calling_off="cancelled before it ran")
         carried.admission = self._post.spawn(self._admit(carried, letter))
         return True
 
