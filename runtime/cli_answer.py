@@ -34,6 +34,7 @@ class Exit(IntEnum):
 
 _STATUS = {
     "usage": Exit.USAGE,
+    "other_run": Exit.USAGE,
     "unknown_agent": Exit.NOT_FOUND,
     "unknown_kind": Exit.NOT_FOUND,
     "not_found": Exit.NOT_FOUND,

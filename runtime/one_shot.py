@@ -7,18 +7,22 @@ called off before anything stops, and what became of each is said.
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import msgspec
 
 from ..actors.card import run_name
+from ..actors.errors import BadTask
 from ..actors.receipt import Receipt
 from ..actors.runs.delegation import Grant
 from ..bus.errors import ActoriumError, DeadlineExceeded
 from ..bus.task import Result, Task
+from ..storage.errors import NotFound
 from .client import Client
 from .person import Person
 from .run_screen import Screen
 from .run_watch import RunWatch
+from .workflow_repeat import OtherRun
 
 LAST_WORDS = 2.0  # seconds for what is still to be read of a run that has ended
 
@@ -108,8 +112,19 @@ class OneShot:
             if self._ending is not None:
                 self._ending.cancel()
 
+    async def _must_be_the_same(self) -> None:
+        """Find a task id that is taken: its result would be shown as that of this task. Raises OtherRun."""
+        order = self._order
+        with suppress(NotFound, BadTask):
+            before = (await self._client.runs.show(order.agent, order.task_id)).task
+            task = order.task
+            if before != ({"action": task.action, "spec": task.spec} if task.action else task.spec):
+                told = f"run {order.run} was started before with another task: choose another id"
+                raise OtherRun(told, run=order.run)
+
     async def _carry_out(self) -> Result:
         order, names = self._order, self._client.names
+        await self._must_be_the_same()
         watch = RunWatch(names, order.agent, order.task_id, on_words=lambda: self._hear(watch))
         async with watch:
             handle = await self._client.tell(

@@ -209,6 +209,16 @@ def test_options_may_stand_before_the_command(node: Terminal) -> None:
     assert "no nats-server at nats://127.0.0.1:1" in one_line(done)
 
 
+def test_an_id_that_is_taken_by_another_task_is_told(node: Terminal) -> None:
+    """Else the old task's result would be shown as that of this one."""
+    words = ["--agent", "greeter", "--task-id", "taken"]
+    assert node.run("run", "hi", *words).returncode == 0
+    assert node.run("run", "hi", *words).returncode == 0
+    done = node.run("run", "something else", *words)
+    assert done.returncode == 2
+    assert "was started before with another task" in done.stderr.splitlines()[-1]
+
+
 def test_fewer_tools_may_go_with_a_stored_task(node: Terminal) -> None:
     done = node.run("task", "send", "payer", "pay", "--tools", "", "--wait", "--task-id", "told-few")
     assert done.returncode == 0, done.stderr
