@@ -25,16 +25,32 @@ async def pay(amount: int) -> str:
     return f"paid {amount}"
 
 
+SENT: list[int] = []
+
+
+@tool(effect="irreversible", risk="low", timeout=0.05)
+async def send(number: int) -> str:
+    """Send, and never say so."""
+    SENT.append(number)
+    return await asyncio.get_running_loop().create_future()
+
+
+sender = in_order(call(("send", {"number": 1})), say("done"))
 payer = in_order(call(("pay", {"amount": 7}), ("pay", {"amount": 8})), say("done"))
-APP = App(Agent("payer", model=f"scripted:{__name__}:payer", tools=[pay]))
+APP = App(
+    Agent("payer", model=f"scripted:{__name__}:payer", tools=[pay]),
+    Agent("sender", model=f"scripted:{__name__}:sender", tools=[send]),
+)
 Read = Callable[[], Awaitable[str]]
 
 
 @asynccontextmanager
-async def asking(manner: Manner, read: Read) -> AsyncIterator[tuple[Client, io.StringIO]]:
-    """A run with two questions, watched by a person who reads and answers as given."""
+async def asking(
+    manner: Manner, read: Read, agent: str = "payer"
+) -> AsyncIterator[tuple[Client, io.StringIO]]:
+    """A run with questions, two of the payer's, watched by a person who reads and answers as given."""
     out = io.StringIO()
-    async with in_memory(APP) as client, RunWatch(client.names, "payer", "t1") as watch:
+    async with in_memory(APP) as client, RunWatch(client.names, agent, "t1") as watch:
         screen = LineScreen(out)
         person = Person(
             client.desk,
@@ -49,7 +65,7 @@ async def asking(manner: Manner, read: Read) -> AsyncIterator[tuple[Client, io.S
             async for told in watch.records():
                 person.hear(told)
 
-        await client.tell("payer", "pay it", task_id="t1")
+        await client.tell(agent, "do it", task_id="t1")
         following, attending = asyncio.create_task(follow()), asyncio.create_task(person.attend())
         try:
             yield client, out
@@ -114,6 +130,16 @@ async def test_who_types_nothing_more_is_told_the_command():
 async def test_with_yes_everything_is_accepted_in_a_name():
     async with asking(Manner.ACCEPT, never) as (client, _):
         assert await settled(client) == [("accept", "ann", None)] * 2
+
+
+async def test_with_yes_what_may_have_happened_is_not_done_again():
+    SENT.clear()
+    async with asking(Manner.ACCEPT, never, "sender") as (client, out):
+        await eventually(lambda: "actorium approvals" in out.getvalue())
+        (pending,) = await client.approvals()
+        assert (pending.question.about, SENT) == ("unknown", [1])
+        await client.answer(pending.question.id, "respond", text="it was sent")
+    assert SENT == [1]
 
 
 @pytest.mark.parametrize("pieces", [[b"one\ntwo\nth", b"ree\nrest"], [b"one\n", b"two\nthree\nrest"]])
