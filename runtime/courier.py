@@ -302,9 +302,16 @@ class BusCourier:
             UnknownAgent: There is no such agent.
             NoOwner, DeadlineExceeded: Nobody answered; a stop or start is written down all the same.
         """
-        if verb in ("stop", "start", "restart"):
+        switched = verb in ("stop", "start", "restart")
+        if switched:
             await self._registry.set_stopped(self._tenant, agent, stopped=verb == "stop")
-        reply = await self._control(agent, verb, b"")
+        try:
+            reply = await self._control(agent, verb, b"", timeout=2 * CONTROL_TIMEOUT)
+        except DeadlineExceeded as error:
+            if not switched:
+                raise
+            told = f"the {verb} of agent {agent!r} stands; it ends what it has in hand first"
+            raise DeadlineExceeded(told, agent=agent) from error
         answer: JsonObject = msgspec.json.decode(reply.payload)
         if "failure" in answer:
             raise from_failure(msgspec.convert(answer["failure"], Failure))

@@ -1,6 +1,7 @@
 """Thinking agents in one process: tasks become runs that outlive their owners, over the same worker code."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import pytest
@@ -18,7 +19,9 @@ from actorium.actors.runs.config import Agent
 from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.tool import tool
 from actorium.bus.subjects import OUTBOX, public
+from actorium.runtime import courier
 from actorium.runtime.memory import MemoryWorld, in_memory
+from actorium.storage.errors import NotFound
 from actorium.storage.memory import MemoryState
 from eventually import eventually
 
@@ -179,6 +182,24 @@ async def test_a_task_whose_run_was_cut_short_before_it_was_acknowledged_is_carr
 
         await eventually(told)
         assert await Cards(world.live).all() == []
+
+
+async def test_a_restart_of_an_agent_in_the_middle_of_a_long_call_says_that_it_stands(monkeypatch):
+    monkeypatch.setattr(courier, "CONTROL_TIMEOUT", 0.05)
+    Bank.gate = asyncio.Event()
+    async with in_memory(APP) as client:
+        handle = await client.tell("looker", "look")
+
+        async def looks() -> bool:
+            with suppress(NotFound):
+                return bool((await client.runs.show("looker", handle.id)).calls)
+            return False
+
+        await eventually(looks)
+        with pytest.raises(DeadlineExceeded, match="the restart of agent 'looker' stands"):
+            await client.restart("looker")
+        Bank.gate.set()
+        assert (await handle.result(timeout=15)).data == "I saw it"
 
 
 async def test_a_task_that_waits_for_its_turn_is_cancelled_for_good():
