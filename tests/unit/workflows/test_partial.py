@@ -126,7 +126,7 @@ def test_whatever_stands_in_a_file_is_told_and_told_once(fields, data):
         table = functools.reduce(operator.getitem, way, broken)
         match data.draw(st.sampled_from(["other", "renamed", "gone"])):
             case "other":
-                table[last] = data.draw(JUNK)
+                table[last] = copy.deepcopy(data.draw(JUNK))  # what is changed later is the copy
             case "renamed" if isinstance(table, dict):
                 table[f"{last}z"] = table.pop(last)
             case _:
