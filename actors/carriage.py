@@ -268,22 +268,24 @@ class Carriage:
             self._mailbox.remove(letter)
             self._receive(letter)  # out of its turn, and at once: it is refused, and that stands
         carried = self._find(task_id)
-        if carried is not None and carried.letter is not None and carried.admission is None:
+        receipt = await self._call_off(carried, reason) if carried is not None else None
+        return receipt or await self._carrying.past(task_id, await self.search(task_id))
+
+    async def _call_off(self, carried: Carried, reason: str) -> Receipt | None:
+        """Cancel a run; None: it had ended before."""
+        task_id = carried.card.task_id
+        if carried.letter is not None and carried.admission is None:
             carried.letter.cancelled = True  # it is being accepted: whether there is a run shows in a moment
-            if carried.task is not None:
-                await asyncio.wait([carried.task])
-            return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
-        if carried is None:
-            return await self._carrying.past(task_id, await self.search(task_id))
+            await _until_done(carried)
+            return carried.receipt
         await self._carrying.keep_cancelled(carried, reason)
         while carried.receipt is None and not self._carrying.held and self._find(task_id) is carried:
             self._turn_to_its_end(carried)
-            if carried.task is not None:
-                await asyncio.wait([carried.task])
+            await _until_done(carried)
         if carried.receipt is None and self._find(task_id) is not None:
             moving = "its owner is stopping; the next one goes on with it"
             return Receipt(agent=self.definition.name, task_id=task_id, cancelled=False, error=moving)
-        return carried.receipt or await self._carrying.past(task_id, await self.search(task_id))
+        return carried.receipt
 
     def _turn_to_its_end(self, carried: Carried) -> None:
         """Cut a cancelled run short where it is carried, and carry it where it is not."""
@@ -407,3 +409,9 @@ class Carriage:
 
     def _blank(self, task_id: str) -> Card:
         return Card(agent=self.definition.name, tenant=self.definition.tenant, task_id=task_id)
+
+
+async def _until_done(carried: Carried) -> None:
+    """Wait until what is being done with a run is done."""
+    if carried.task is not None:
+        await asyncio.wait([carried.task])
