@@ -13,7 +13,7 @@ from typing import TypeAlias, TypeVar
 import msgspec
 
 from ..bus.codec import read_task
-from ..bus.errors import ActoriumError, BadMessage, BusError, DeadlineExceeded
+from ..bus.errors import ActoriumError, BadMessage, BusError
 from ..bus.task import Result, Status, Task
 from ..storage.errors import Corrupt, Fenced, StorageError
 from .card import Card, Cards
@@ -23,6 +23,7 @@ from .errors import BadTask, Cancelled, Unread
 from .outcome import Crash, Tally, failure, plain
 from .port import Letter, RunPost
 from .receipt import Receipt
+from .refusal import refusal
 
 ATTEMPTS = 3  # times in a row that a run may fail to be carried before it ends as a failure
 FIRST_PAUSE = 0.2  # seconds before another try; doubled each time
@@ -214,12 +215,7 @@ class Carrying:
 
     def refusal(self, letter: Letter) -> Result | None:
         """Why a task is not even begun; None: it is."""
-        name, deadline = self._definition.name, letter.envelope.deadline
-        if letter.cancelled:
-            return failure(Cancelled(f"task {letter.task_id} was cancelled before it ran", agent=name))
-        if deadline is not None and deadline <= self._clock():
-            return failure(DeadlineExceeded(f"the deadline passed before {name!r} could start", agent=name))
-        return None
+        return refusal(letter, self._definition.name, self._clock())
 
     async def _read(self, letter: Letter) -> Task:
         if letter.task is None:

@@ -22,6 +22,7 @@ from .ledger import ActorLedger
 from .outcome import Crash, Interrupt, Tally, failure
 from .port import Behaviour, Letter, Outcome, Post
 from .progress import Bury, Doubt, Repeat, Run, judge
+from .refusal import refusal
 
 T = TypeVar("T")
 
@@ -160,9 +161,9 @@ class Handling:
         except BadMessage as error:
             await self._bury(letter, BadMessage.code, str(error), attempt)
             return None
-        refusal = self._refusal(letter)
-        if refusal is not None:
-            await self._complete(letter, Outcome(refusal))
+        refused = self._refusal(letter)
+        if refused is not None:
+            await self._complete(letter, Outcome(refused))
             return None
         await self._ledger.started(letter.seq, letter.task_id, letter.task, attempt)
         await self._post.event("started", letter.task_id, attempt=attempt)
@@ -212,12 +213,7 @@ class Handling:
 
     def _refusal(self, letter: Letter) -> Result | None:
         """Why a letter is not even tried; None: it is."""
-        name, deadline = self._definition.name, letter.envelope.deadline
-        if letter.cancelled:
-            return failure(Cancelled(f"task {letter.task_id} was cancelled before it ran", agent=name))
-        if deadline is not None and deadline <= self._clock():
-            return failure(DeadlineExceeded(f"the deadline passed before {name!r} could start", agent=name))
-        return None
+        return refusal(letter, self._definition.name, self._clock())
 
     async def _attempt(self, letter: Letter, attempt: int) -> Outcome | Crash:
         """Run the handler to its end, its deadline or its cancellation; both leave the state alone."""
