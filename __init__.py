@@ -4,7 +4,7 @@
 
 Everything a program needs stands here; the folders below are the architecture. A name is imported when it is
 first used, so that `actorium --help` and a worker's start pay for nothing they do not need, and Ctrl-C meets
-the command line's own guard (`runtime/cli.py`) and no import before it.
+the command line's own guard (`runtime/cli/`) and no import before it.
 """
 
 TYPE_CHECKING = False  # as checkers know it; `typing` takes a hundred times as long to import as all of this

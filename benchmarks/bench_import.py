@@ -53,7 +53,7 @@ async def measure(run: Run) -> list[Metric]:
 def _help(rounds: int) -> Metric:
     shown, nothing = [], []
     for _ in range(rounds):
-        shown.append(_wall("-m", "actorium.runtime.cli", "--help"))
+        shown.append(_wall("-m", "actorium", "--help"))
         nothing.append(_wall("-c", "pass"))
     return Metric(
         name="actorium --help", value=statistics.median(shown) * 1e3, unit="ms",

@@ -15,7 +15,7 @@ from node import APP
 
 from actorium import ActoriumError, Client
 from actorium.runtime.config import Settings, load_settings
-from actorium.runtime.embedded import running_url
+from actorium.runtime.server.embedded import running_url
 
 STOP = 5.0  # seconds
 slow_stops: list[int] = []

@@ -15,7 +15,7 @@ import msgspec
 from actorium import ActoriumError, Client
 from actorium.runtime.app import load_app
 from actorium.runtime.config import NatsSettings, Settings
-from actorium.runtime.nats_server import NatsServer
+from actorium.runtime.server.nats_server import NatsServer
 from actorium.runtime.supervisor import NodeSupervisor
 
 HERE = Path(__file__).resolve().parent

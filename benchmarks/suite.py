@@ -134,7 +134,7 @@ def _answer(name: str, how: Run) -> list[Metric]:
 def _own_environment(home: Path) -> None:
     """Our own data directory and nothing of the user's settings; the server is looked for before that."""
     if "ACTORIUM_NATS_SERVER" not in os.environ:
-        from actorium.runtime.nats_fetch import resolve
+        from actorium.runtime.server.fetch import resolve
 
         os.environ["ACTORIUM_NATS_SERVER"] = str(resolve())
     for name in list(os.environ):

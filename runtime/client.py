@@ -372,7 +372,7 @@ async def _reachable(url: str | None, settings: Settings | None) -> Settings:
         found = msgspec.structs.replace(found, nats=NatsSettings(url=url))
     if found.nats.url:
         return found
-    from .embedded import running_url  # and with it all that finds, fetches and starts servers
+    from .server.embedded import running_url  # and with it all that finds, fetches and starts servers
 
     embedded = await running_url(found)
     if embedded is None:

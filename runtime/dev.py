@@ -13,9 +13,9 @@ from typing import Any
 from ..actors.definition import Definition
 from ..bus.errors import ActoriumError
 from .config import Settings, load_settings
-from .embedded import find_server, with_server
 from .interrupts import Interrupts
 from .readiness import check_models, check_strangers, look_at_addresses
+from .server.embedded import find_server, with_server
 from .supervisor import NodeSupervisor
 from .telemetry import set_up_logs
 

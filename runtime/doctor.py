@@ -20,8 +20,8 @@ from ..bus.streams import META, META_PARTITIONS, StreamSettings, definitions, di
 from ..bus.subjects import INBOX
 from ..storage.nats import NatsState
 from .config import Settings
-from .embedded import running_url
 from .namespace import connect_bus
+from .server.embedded import running_url
 
 BUCKETS = ("KV_nodes", "KV_owners", "KV_defs", "KV_state", "OBJ_blobs")
 SKEW = 0.5  # seconds between two clocks that are worth a word

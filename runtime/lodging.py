@@ -17,7 +17,7 @@ from ..bus.errors import ActoriumError, BusLost, ConfigError, NoOwner
 from .client import Client
 from .config import Settings
 from .dev import run
-from .embedded import running_url
+from .server.embedded import running_url
 from .supervisor import NodeSupervisor
 
 LOOK = 2.0  # seconds that a busy worker gets to answer

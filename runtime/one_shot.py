@@ -20,8 +20,8 @@ from ..bus.task import Result, Task
 from ..storage.errors import NotFound
 from .client import Client
 from .person import Person
-from .run_screen import Screen
-from .run_watch import RunWatch
+from .views.run_screen import Screen
+from .views.run_watch import RunWatch
 from .workflow_repeat import OtherRun
 
 LAST_WORDS = 2.0  # seconds for what is still to be read of a run that has ended

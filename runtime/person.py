@@ -14,9 +14,9 @@ from ..actors.runs.record import Asked, Decided, Unknown
 from ..bus.errors import ActoriumError
 from ..storage.errors import NotFound
 from .approval_desk import ApprovalDesk
-from .run_reader import Told
-from .run_screen import Screen
 from .said import HELP, Said, understood
+from .views.run_reader import Told
+from .views.run_screen import Screen
 
 BREATH, TRIES = 0.05, 100  # seconds between two looks for a question that was recorded, and how many
 

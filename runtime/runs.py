@@ -22,8 +22,8 @@ from ..storage.port import Entry
 from ..storage.verifier import Verified, verify_stream
 from .namespace import Namespace
 from .results import newest_results, whose
-from .run_reader import TreeReader
-from .run_view import RunView
+from .views.run_reader import TreeReader
+from .views.run_view import RunView
 
 LOOK_BACK = 2000  # results in the outbox that are searched for ended runs
 AT_ONCE = 32  # ledgers that are read side by side

@@ -28,7 +28,7 @@ from .courier import BusCourier
 from .front_door import FrontDoor
 from .guardian import Guardian
 from .holder import Holder
-from .isolation import Isolated, IsolatedCarrier
+from .isolation.isolated import Isolated, IsolatedCarrier
 from .lease import Lease
 from .namespace import Namespace, connect, connect_leases
 from .partition import Means, PartitionHost
@@ -38,11 +38,11 @@ from .quarantine import QuarantinedCourier
 from .relaying import Relaying
 from .reminders import Reminders
 from .reports import Reporter
-from .scheduling import Scheduling
 from .spec import LOST, WorkerSpec
-from .synadia import SynadiaEdge
+from .synadia.edge import SynadiaEdge
 from .telemetry import LogEvent
-from .triggers import Triggers
+from .triggers.scheduling import Scheduling
+from .triggers.triggers import Triggers
 
 log = logging.getLogger("actorium.worker")
 

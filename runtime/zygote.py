@@ -54,9 +54,10 @@ def _preload(source: str) -> None:
     import uvloop  # noqa: F401
 
     from ..actors.runs.preload import preload
-    from . import agent_process, worker  # noqa: F401
+    from . import worker  # noqa: F401
     from .app import load_app
     from .config import Settings
+    from .isolation import process as agent_process  # noqa: F401
 
     if source:
         preload(load_app(source).definitions)
@@ -116,8 +117,9 @@ def _become(order: JsonObject, supervisor: socket.socket, pipe: tuple[int, int])
 
 
 def _run(order: JsonObject) -> int:
-    from . import agent_process, worker
+    from . import worker
     from .config import Settings
+    from .isolation import process as agent_process
     from .spec import WorkerSpec
     from .telemetry import set_up_logs
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from actorium.runtime.nats_fetch import ServerNotFound, resolve
+from actorium.runtime.server.fetch import ServerNotFound, resolve
 from servers import TestServer
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts behind itself ignores Ctrl-C,

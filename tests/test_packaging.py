@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ["bus", "storage", "sandbox", "actors", "runtime"]
-FRONT = ["__init__.py", "py.typed"]
+FRONT = ["__init__.py", "__main__.py", "py.typed"]
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import pytest
 
 from actorium import App, Client, Workflow
 from actorium.actors.workflows.source import parse_source
-from actorium.runtime.cli_commands import actorium as cli
+from actorium.runtime.cli.commands import actorium as cli
 from actorium.runtime.memory import in_memory
 from eventually import eventually
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-COMMAND = [sys.executable, "-m", "actorium.runtime"]
+COMMAND = [sys.executable, "-m", "actorium"]
 PROGRAM = Path(__file__).with_name("program.py")
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from actorium.bus.server import features
 from actorium.runtime.doctor import Level, power_loss
-from actorium.runtime.nats_fetch import probe
+from actorium.runtime.server.fetch import probe
 from cli.terminal import Terminal
 from servers import TestServer
 

@@ -30,7 +30,7 @@ def _environment(home: Path, nats_binary: Path) -> dict[str, str]:
 
 def test_two_demos_at_once_show_each_its_own_result(tmp_path: Path, nats_binary: Path) -> None:
     """Both end by themselves with the merged result, and leave nothing behind."""
-    command = [sys.executable, "-m", "actorium.runtime.cli", "demo"]
+    command = [sys.executable, "-m", "actorium", "demo"]
     temporary = tmp_path / "temporary"
     temporary.mkdir()
     env = _environment(tmp_path / "data", nats_binary) | {"TMPDIR": str(temporary)}
@@ -49,7 +49,7 @@ def test_a_stop_does_not_wait_for_delegates_that_nobody_will_run(tmp_path: Path,
     script = tmp_path / "delegating.py"
     script.write_text(APP)
     env = _environment(tmp_path, nats_binary)
-    told = [sys.executable, "-m", "actorium.runtime.cli", "task", "send", "root", "go"]
+    told = [sys.executable, "-m", "actorium", "task", "send", "root", "go"]
     with (tmp_path / "out").open("w") as out:
         program = subprocess.Popen([sys.executable, str(script)], env=env, stdout=out, stderr=out)
     try:

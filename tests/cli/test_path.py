@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from actorium.runtime.cli_path import called
+from actorium.runtime.path import called
 
 
 @pytest.fixture

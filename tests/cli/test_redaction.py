@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from actorium.runtime.cli_redaction import redact_text, shown
+from actorium.runtime.views.redaction import redact_text, shown
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.dBjftJeZ4CVPmB92K27uhbUJU1p1r_wW"
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\nkqhkiG9w0BAQEF\n-----END PRIVATE KEY-----"

@@ -11,8 +11,9 @@ from actorium.actors.runs import approvals  # noqa: F401  # its errors are looke
 from actorium.actors.runs.record import Why
 from actorium.bus.errors import ActoriumError, Failure
 from actorium.bus.task import Result, Status
-from actorium.runtime import cli_answer, cli_task
-from actorium.runtime.cli_answer import Answer, Exit, exit_status, result_status
+from actorium.runtime.cli import answer as cli_answer
+from actorium.runtime.cli import task as cli_task
+from actorium.runtime.cli.answer import Answer, Exit, exit_status, result_status
 from actorium.storage import errors  # noqa: F401
 from cli.terminal import Terminal, one_line
 
@@ -22,7 +23,7 @@ HEAVY = "asyncio nats uvloop msgspec anthropic mcp qdrant_client opentelemetry a
 def test_help_names_every_command_and_imports_nothing_heavy() -> None:
     """`actorium --help` is quick: what a command needs is imported when it runs."""
     code = (
-        "import sys\nfrom actorium.runtime.cli_commands import run\nstatus = run(['--help'])\n"
+        "import sys\nfrom actorium.runtime.cli.commands import run\nstatus = run(['--help'])\n"
         f"print('loaded', [n for n in {HEAVY.split()!r} if n in sys.modules], status)"
     )
     done = subprocess.run(

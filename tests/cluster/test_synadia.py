@@ -16,12 +16,12 @@ from nats.aio.msg import Msg
 from actorium.actors.actor import Actor
 from actorium.actors.context import Context
 from actorium.bus.task import Task
-from actorium.runtime import synadia_wire as wire
 from actorium.runtime.config import NatsSettings, Settings
 from actorium.runtime.namespace import connect, connect_bus, prepare
 from actorium.runtime.reports import Reporter
 from actorium.runtime.spec import WorkerSpec
-from actorium.runtime.synadia import Rhythm, SynadiaEdge
+from actorium.runtime.synadia import wire
+from actorium.runtime.synadia.edge import Rhythm, SynadiaEdge
 from actorium.runtime.worker import hosting
 from actorium.storage.port import Session
 from cluster.harness import Node, attached

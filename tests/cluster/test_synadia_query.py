@@ -9,7 +9,7 @@ import nats
 import pytest
 from nats.aio.client import Client as Raw
 
-from actorium.runtime import synadia_wire as wire
+from actorium.runtime.synadia import wire
 from cluster.harness import Cluster, Node, attached
 from eventually import eventually
 from servers import TestServer

@@ -18,7 +18,7 @@ from actorium.bus.envelope import Envelope, read_envelope
 from actorium.bus.errors import ActoriumError, BadMessage
 from actorium.bus.port import Message
 from actorium.bus.task import Result, Status, Task
-from actorium.runtime.frames import Begin, Cancel, Done, End, Failed, Handle, read_frame
+from actorium.runtime.isolation.frames import Begin, Cancel, Done, End, Failed, Handle, read_frame
 from simulation.cluster import AGENTS, PARTITIONS, Bugs, Cluster, until
 
 PROFILE = settings(

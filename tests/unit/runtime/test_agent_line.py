@@ -9,8 +9,8 @@ import pytest
 from actorium.bus.envelope import Envelope
 from actorium.bus.errors import BusError
 from actorium.bus.task import Task
-from actorium.runtime.agent_line import AgentLine
 from actorium.runtime.config import NatsSettings, Settings
+from actorium.runtime.isolation.line import AgentLine
 from actorium.runtime.namespace import connect, connect_bus, prepare
 from servers import TestServer
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorium.actors.runs.approval import Decision, Question, Verdict
-from actorium.runtime.live_tree import last_lines, tree
-from actorium.runtime.run_screen import LineScreen, TreeScreen
-from actorium.runtime.run_view import CallStage, CallView, RunStage, RunView, StepView
+from actorium.runtime.views.live_tree import last_lines, tree
+from actorium.runtime.views.run_screen import LineScreen, TreeScreen
+from actorium.runtime.views.run_view import CallStage, CallView, RunStage, RunView, StepView
 
 QUESTION = Question(id="q1", run="a/t", agent="a", call="1/1", tool="pay", arguments={}, hash="h")
 

@@ -18,16 +18,17 @@ import nats
 import pytest
 
 from actorium.bus import subjects
-from actorium.runtime import nats_fetch as fetching
-from actorium.runtime.nats_fetch import ServerNotFound, Unavailable
-from actorium.runtime.nats_process import ServerNotStarted, died
-from actorium.runtime.nats_server import NatsServer, main, running, too_old
+from actorium.runtime.server import fetch as fetching
+from actorium.runtime.server.__main__ import main
+from actorium.runtime.server.fetch import ServerNotFound, Unavailable
+from actorium.runtime.server.nats_server import NatsServer, running, too_old
+from actorium.runtime.server.process import ServerNotStarted, died
 from eventually import eventually
 
 SUPERVISOR = """
 import asyncio, sys
 from pathlib import Path
-from actorium.runtime.nats_server import NatsServer
+from actorium.runtime.server.nats_server import NatsServer
 
 async def main():
     server = await NatsServer.start(Path(sys.argv[1]), binary=Path(sys.argv[2]), detach=len(sys.argv) > 3)
@@ -302,7 +303,7 @@ def test_the_command_prints_the_path_or_fails_with_the_reasons(tmp_path, monkeyp
 
 async def test_the_command_runs_a_server_until_it_is_told_to_end(tmp_path, nats_binary):
     env = {**os.environ, fetching.VARIABLE: str(nats_binary)}
-    argv = [sys.executable, "-m", "actorium.runtime.nats_server", "run", "--data-dir", tmp_path]
+    argv = [sys.executable, "-m", "actorium.runtime.server", "run", "--data-dir", tmp_path]
     process = await asyncio.create_subprocess_exec(*argv, env=env, stdout=asyncio.subprocess.PIPE)
     url = (await process.stdout.readline()).decode().strip()
     at = await running(tmp_path)

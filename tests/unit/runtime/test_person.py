@@ -14,8 +14,8 @@ from actorium.actors.runs.config import Agent
 from actorium.actors.runs.tool import tool
 from actorium.runtime.memory import in_memory
 from actorium.runtime.person import Keyboard, Manner, Person
-from actorium.runtime.run_screen import LineScreen
-from actorium.runtime.run_watch import RunWatch
+from actorium.runtime.views.run_screen import LineScreen
+from actorium.runtime.views.run_watch import RunWatch
 from eventually import eventually
 
 

@@ -30,11 +30,11 @@ from actorium.bus import subjects
 from actorium.bus.codec import read_event
 from actorium.bus.task import Result, Status
 from actorium.runtime.memory import MemoryWorld, in_memory
-from actorium.runtime.run_fold import fold
-from actorium.runtime.run_lines import line
-from actorium.runtime.run_reader import TreeReader
-from actorium.runtime.run_view import CallStage, RunStage, RunView
-from actorium.runtime.run_watch import RunWatch
+from actorium.runtime.views.run_fold import fold
+from actorium.runtime.views.run_lines import line
+from actorium.runtime.views.run_reader import TreeReader
+from actorium.runtime.views.run_view import CallStage, RunStage, RunView
+from actorium.runtime.views.run_watch import RunWatch
 from actorium.storage.chain import Chain
 from actorium.storage.errors import NotFound
 from eventually import eventually

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from actorium.actors.runs.approval import Verdict
 from actorium.runtime.said import Said, understood
-from actorium.runtime.unsaid import unsaid
+from actorium.runtime.synadia.unsaid import unsaid
 
 
 @pytest.mark.parametrize(

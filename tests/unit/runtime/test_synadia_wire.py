@@ -20,13 +20,13 @@ from actorium.bus.envelope import may_answer
 from actorium.bus.errors import BadMessage, DeadlineExceeded, Failure, MailboxFull
 from actorium.bus.port import Bus, Message
 from actorium.bus.task import Result, Status, Task
-from actorium.runtime import synadia_wire as wire
 from actorium.runtime.config import Settings
 from actorium.runtime.memory import MemoryWorld
 from actorium.runtime.namespace import Namespace
 from actorium.runtime.reports import Reporter
 from actorium.runtime.spec import WorkerSpec
-from actorium.runtime.synadia import Rhythm, SynadiaEdge
+from actorium.runtime.synadia import wire
+from actorium.runtime.synadia.edge import Rhythm, SynadiaEdge
 from actorium.runtime.worker import hosting
 from actorium.storage.port import Session
 from eventually import eventually

@@ -16,8 +16,8 @@ from actorium.actors.workflows.listening import may_listen
 from actorium.bus.errors import BadMessage, NoOwner
 from actorium.bus.port import Message
 from actorium.runtime.memory import MemoryWorld, in_memory
-from actorium.runtime.occasion import task_id_of, timely, what_came
-from actorium.runtime.triggers import Triggers
+from actorium.runtime.triggers.occasion import task_id_of, timely, what_came
+from actorium.runtime.triggers.triggers import Triggers
 from eventually import eventually
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pytest
 
 from actorium import Actor, App, Client, Context, Task, Workflow, workflow
 from actorium.actors.workflows.problem import InvalidWorkflow
-from actorium.runtime.cli_workflow_choice import run_of, workflow_shown
+from actorium.runtime.cli.workflow_choice import run_of, workflow_shown
 from actorium.runtime.memory import in_memory
 from actorium.runtime.workflow_parts import workflow_part
 from actorium.runtime.workflow_repeat import OtherRun, must_be_the_same

@@ -6,13 +6,13 @@ from typing import Any
 
 from actorium import Actor, App, Client, Context, Options, Task, Workflow, workflow
 from actorium.actors.workflows.record import Closing, Why
-from actorium.runtime.cli_workflow_view import timeline
+from actorium.runtime.cli.workflow_view import timeline
 from actorium.runtime.memory import in_memory
-from actorium.runtime.workflow_lines import line
-from actorium.runtime.workflow_reader import Told
-from actorium.runtime.workflow_screen import TreeScreen
-from actorium.runtime.workflow_tree import Shown, tree
-from actorium.runtime.workflow_watch import WorkflowWatch
+from actorium.runtime.views.workflow_lines import line
+from actorium.runtime.views.workflow_reader import Told
+from actorium.runtime.views.workflow_screen import TreeScreen
+from actorium.runtime.views.workflow_tree import Shown, tree
+from actorium.runtime.views.workflow_watch import WorkflowWatch
 
 
 class Work(Actor):

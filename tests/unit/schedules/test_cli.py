@@ -10,8 +10,8 @@ import pytest
 from actorium import workflow
 from actorium.actors.definition import Definition
 from actorium.bus import subjects
-from actorium.runtime.cli_commands import actorium, run
-from actorium.runtime.cli_schedule import schedule
+from actorium.runtime.cli.commands import actorium, run
+from actorium.runtime.cli.schedule import schedule
 from actorium.runtime.client import Client
 from actorium.runtime.config import NatsSettings, Settings
 from actorium.runtime.namespace import connect_bus, over, prepare

@@ -1,0 +1,1 @@
+"""The demo: a real text, read by actors and by agents that think."""

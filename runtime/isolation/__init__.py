@@ -1,0 +1,1 @@
+"""Agents in a process of their own: their owner's side, the line between, and the process itself."""

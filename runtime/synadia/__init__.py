@@ -1,0 +1,1 @@
+"""The Synadia Agent Protocol 0.3: our agents, for its public clients."""
