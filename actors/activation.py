@@ -100,13 +100,17 @@ class Activation:
         found = self._ledger.progress.finished.get(task_id)
         return found.result if found else None
 
+    def has(self, task_id: str) -> bool:
+        """Whether a task waits or runs here."""
+        return any(letter.task_id == task_id for letter in self._here())
+
     async def search(self, task_id: str) -> Result | None:
         """The result of a task it finished, however long ago; None: it waits, it runs, or it never was here.
 
         Reads the whole ledger for what it does not remember, one search at a time; another finds nothing yet.
         """
         found = self.recall(task_id)
-        if found or self._searching or any(letter.task_id == task_id for letter in self._here()):
+        if found or self._searching or self.has(task_id):
             return found
         self._searching = True
         try:

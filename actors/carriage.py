@@ -254,6 +254,10 @@ class Carriage:
         """Whether the run of a task is live here."""
         return self._find(task_id) is not None
 
+    def has(self, task_id: str) -> bool:
+        """Whether a task waits here, or its run is live."""
+        return self.knows(task_id) or any(letter.task_id == task_id for letter in self._mailbox)
+
     def is_parked(self, task_id: str) -> bool:
         """Whether a run waits here for people, signals or time."""
         return self._blank(task_id).run in self._parked
@@ -302,7 +306,7 @@ class Carriage:
 
     async def search(self, task_id: str) -> Result | None:
         """The result of a task that ended, however long ago; None: it waits, is live, or never was here."""
-        if self._find(task_id) or any(letter.task_id == task_id for letter in self._mailbox):
+        if self.has(task_id):
             return None
         return await self._carrier.find(self._carrying.order(self._blank(task_id)))
 

@@ -1,8 +1,8 @@
 """ControlDesk: what the owner of an agent answers on its control subject.
 
-`status`, `cancel`, `stop`, `start`, `restart`, `reload`, `result` and `run.<verb>` stand in the `Actorium-Op`
-header; without one it is an ask. Invariant: every request with a reply subject is answered, also with an
-error.
+`status`, `cancel`, `stop`, `start`, `restart`, `reload`, `result`, `missing` and `run.<verb>` stand in the
+`Actorium-Op` header; without one it is an ask. Invariant: every request with a reply subject is answered,
+also with an error.
 """
 
 import time
@@ -23,6 +23,7 @@ from .registry import Registry
 
 class _Which(msgspec.Struct, frozen=True):
     task_id: str = ""
+    task_ids: list[str] = []
     reason: str = ""
     told: JsonObject = {}
 
@@ -70,6 +71,8 @@ class ControlDesk:
             which = _which(payload)
             receipt: JsonObject = msgspec.to_builtins(await host.call_off(key, which.task_id, which.reason))
             return receipt
+        if verb == "missing":
+            return {"missing": await host.missing(key, _which(payload).task_ids)}
         if verb.startswith("run."):
             return await self._on_run(host, key, verb.removeprefix("run."), _which(payload))
         actor = host.live.get(key)

@@ -30,6 +30,7 @@ from ..bus.port import Bus, Message, Subscription
 from ..bus.task import Event, Result, Task
 from ..bus.value import JsonObject
 from ..storage.port import Blobs
+from .asks import Asks
 from .registry import Registry
 
 CANCEL_TIMEOUT = 30.0  # seconds: it reaches every descendant before it is answered
@@ -100,6 +101,7 @@ class BusCourier:
         self._replies: Subscription | None = None
         self._opening = asyncio.Lock()
         self._delegating: Counter[str] = Counter()
+        self._asks = Asks(self._missing)
 
     def of(self, tenant: str) -> "BusCourier":
         """A courier of another tenant over the same connection."""
@@ -129,7 +131,7 @@ class BusCourier:
         return (await self._bus.store(subject, payload, headers, msg_id=msg_id)).duplicate
 
     async def ask(self, agent: str, task: Task, envelope: Envelope) -> Result:
-        """Ask and wait until the deadline.
+        """Ask and wait until the deadline, or until it is known that whoever took it died.
 
         Delivery: at most once; it is sent again only while nobody was there to receive it, or who was there
         said that it did not run because the agent is moving.
@@ -156,8 +158,14 @@ class BusCourier:
                 return await self._short_cut(host, agent, read_task(encode(task)), here)
         payload, blob = await check_in(self._blobs, encode(task))
         sent = msgspec.structs.replace(envelope, blob=blob) if blob else envelope
-        reply = await self._until(agent, payload, sent.headers, envelope.deadline)
-        return await self._result(reply)
+        request = self._until(agent, payload, sent.headers, envelope.deadline)
+        return await self._result(await self._asks.answer(agent, envelope.task_id, request))
+
+    async def _missing(self, agent: str, task_ids: list[str]) -> list[str]:
+        """Those of these tasks that the owner of an agent does not have. Raises BusError."""
+        told = msgspec.json.encode({"task_ids": task_ids})
+        reply = await self._control(agent, "missing", told, timeout=CONTROL_TIMEOUT)
+        return msgspec.convert(_answered(reply)["missing"], list[str])
 
     async def delegate(self, agent: str, task: Task, envelope: Envelope) -> Result:
         """Store a task and wait for its result, over the death of any process.
@@ -270,10 +278,7 @@ class BusCourier:
                 if self._clock() >= until:
                     raise
                 continue
-            answer: JsonObject = msgspec.json.decode(reply.payload)
-            if "failure" in answer:
-                raise from_failure(msgspec.convert(answer["failure"], Failure))
-            return msgspec.convert(answer, Receipt)
+            return msgspec.convert(_answered(reply), Receipt)
 
     async def on_run(self, agent: str, task_id: str, verb: str, told: JsonObject) -> JsonObject:
         """Ask the owner of a run for something: `wake`, and what its carrier knows beside.
@@ -284,10 +289,7 @@ class BusCourier:
         """
         body = msgspec.json.encode({"task_id": task_id, "told": told})
         reply = await self._control(agent, f"run.{verb}", body)
-        answer: JsonObject = msgspec.json.decode(reply.payload)
-        if "failure" in answer:
-            raise from_failure(msgspec.convert(answer["failure"], Failure))
-        return answer
+        return _answered(reply)
 
     async def spawn(self, definition: Definition) -> None:
         """Define an agent, or change its definition; a live one is restarted, a stopped one started."""
@@ -312,10 +314,7 @@ class BusCourier:
                 raise
             told = f"the {verb} of agent {agent!r} stands; it ends what it has in hand first"
             raise DeadlineExceeded(told, agent=agent) from error
-        answer: JsonObject = msgspec.json.decode(reply.payload)
-        if "failure" in answer:
-            raise from_failure(msgspec.convert(answer["failure"], Failure))
-        return answer
+        return _answered(reply)
 
     async def emit(self, agent: str, kind: str, task_id: str, data: JsonObject) -> None:
         """Publish an event of an agent. Delivery: at most once.
@@ -331,6 +330,7 @@ class BusCourier:
         """Stop waiting for answers."""
         if self._replies is not None:
             await self._replies.close()
+        await self._asks.close()
         for waiter in list(self._waiting.values()):
             waiter.cancel()
 
@@ -406,6 +406,14 @@ class BusCourier:
         if failure is not None and (failure.code in NOT_RUN or failure.code in UNSURE):
             raise from_failure(failure)
         return result
+
+
+def _answered(reply: Message) -> JsonObject:
+    """What the owner answered; raises the error that it told."""
+    answer: JsonObject = msgspec.json.decode(reply.payload)
+    if "failure" in answer:
+        raise from_failure(msgspec.convert(answer["failure"], Failure))
+    return answer
 
 
 @lru_cache(maxsize=4096)

@@ -8,7 +8,7 @@ of it is recognised and only changes its token.
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -178,6 +178,13 @@ class PartitionHost:
             return await actor.call_off(task_id, reason)
         done = actor is not None and (actor.cancel(task_id) or was_cancelled(actor.recall(task_id)))
         return Receipt(agent=key[1], task_id=task_id, cancelled=done)
+
+    async def missing(self, key: Key, task_ids: Sequence[str]) -> list[str]:
+        """Those of these tasks that are not here. Raises NoOwner while the partition moves."""
+        actor = await self.alive(key)
+        if self._closed:
+            raise NoOwner(f"agent {key[1]!r} {MOVING}", agent=key[1])
+        return [task_id for task_id in task_ids if actor is None or not actor.has(task_id)]
 
     async def alive(self, key: Key) -> Live | None:
         """The actor, brought alive where it is not; None where it cannot be."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from actorium.bus.errors import DeadlineExceeded
+from actorium.bus.errors import BusLost, DeadlineExceeded
 from cluster.apps import Add
 from cluster.harness import (
     LEASE,
@@ -152,6 +152,23 @@ async def test_an_ask_that_a_stopped_worker_took_is_told_in_time_and_changes_not
     await cluster.settled(2)
     assert (await cluster.answers(agent, Add(amount=0))).unwrap()[1] == before + 1
     await whole(cluster, agent)
+
+
+async def test_an_ask_that_a_killed_worker_took_is_told_long_before_its_deadline(
+    cluster: Cluster, seed: int
+) -> None:
+    """Whoever owns the agent then does not have it: the caller may decide, and need not wait."""
+    agent = "counter-12"
+    before = (await cluster.answers(agent, Add(amount=0))).unwrap()[1]
+    _, pid = await cluster.owner_of(agent)
+    asked = asyncio.create_task(cluster.client.ask(agent, Add(n=seed, pause=90.0), timeout=100.0))
+    await eventually(lambda: busy(cluster, agent), SOON, what="it has the ask")
+    kill(pid)
+    watch = Stopwatch()
+    with pytest.raises(BusLost, match="replaced"):
+        await asyncio.wait_for(asked, SOON)
+    note(f"told after kill -9: {watch.seconds:.2f} s")
+    assert (await cluster.answers(agent, Add(n=1))).unwrap()[1] == before + 1
 
 
 async def busy(cluster: Cluster, agent: str) -> bool:

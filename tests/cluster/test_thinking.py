@@ -1,5 +1,6 @@
 """Thinking agents on real processes: kill -9 at random moments repeats no finished call and loses no task."""
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -19,6 +20,7 @@ from actorium.actors.runs.reading import EPOCH, read_facts
 from actorium.actors.runs.record import RunRecord
 from actorium.bus import subjects
 from actorium.bus.envelope import Envelope
+from actorium.runtime.asks import EVERY
 from actorium.storage.verifier import Verifier
 from cluster.apps_thinking import lines
 from cluster.harness import SOON, Cluster, Node, attached, chance_pause, each_once, kill
@@ -154,6 +156,21 @@ async def test_a_delegation_survives_the_death_of_every_worker(
     assert result.metrics.tool_calls == 3
     nothing_twice(journal)
     assert sum(line.startswith("transfer") for line in lines(journal)) == 6
+
+
+async def test_an_ask_of_an_agent_that_waits_outlives_its_worker(thinking: Cluster, tmp_path: Path) -> None:
+    """The run has another owner then, who has the ask: nobody calls it lost, and it is answered."""
+    journal, desk = str(tmp_path / "journal"), thinking.client.desk
+    asked = asyncio.create_task(thinking.client.ask("payer", f"journal={journal} pay", timeout=2 * SOON))
+    (pending,) = await eventually(desk.all, SOON, what="somebody is asked")
+    _, pid = await thinking.owner_of("payer")
+    kill(pid)
+    await thinking.settled(2)
+    await chance_pause(4 * EVERY)  # it is looked after meanwhile
+    assert not asked.done()
+    await desk.answer(pending.question, Verdict.ACCEPT)
+    assert (await asked).data == "paid"
+    assert [line.split()[:2] for line in lines(journal)] == [["pay", "17"]]
 
 
 async def test_a_run_that_waits_for_a_person_outlives_the_whole_node(
