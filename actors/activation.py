@@ -143,16 +143,18 @@ class Activation:
         if self._task is None and ready and len(self._mailbox):
             self._task = self._post.spawn(self._drain())
 
-    def cancel(self, task_id: str) -> bool:
-        """Cancel a task that waits or runs here; False where there is none of that id."""
-        handling = self._handling
-        for letter in self._here():
-            if letter.task_id == task_id:
-                if handling.trying and letter is handling.current and not letter.cancelled:
-                    self._cut.now()
-                letter.cancelled = True
-                return True
-        return False
+    async def cancel(self, task_id: str) -> bool:
+        """Cancel a task that waits or runs here; False where there is none of that id, or it ended before.
+
+        When this returns it stands: no later owner runs a stored task. Raises StorageError: it is not known.
+        """
+        letter = next((letter for letter in self._here() if letter.task_id == task_id), None)
+        if letter is None or (letter.seq and not await self._ledger.cancelled(letter.seq, task_id)):
+            return False
+        if self._handling.trying and letter is self._handling.current and not letter.cancelled:
+            self._cut.now()
+        letter.cancelled = True
+        return True
 
     async def halt(self, status: AgentStatus = AgentStatus.STOPPED, grace: float = GRACE) -> None:
         """Finish the letter in hand, call `on_stop`, refuse asks, keep stored letters for a `restart`.

@@ -127,6 +127,7 @@ class Handling:
 
     async def _stored(self, letter: Letter) -> Failed | None:
         allowed = self._allowed(letter)
+        letter.cancelled = letter.cancelled or letter.seq in self._ledger.progress.cancelled
         verdict = judge(self._ledger.progress, letter.seq, letter.task_id, allowed)
         if isinstance(verdict, Doubt):
             found = await self._ledger.find(letter.seq)
@@ -138,9 +139,11 @@ class Handling:
         match verdict:
             case Repeat(result, again):
                 await self._post.settle(letter, result, again=again)
-            case Bury(attempts):
+            case Bury(attempts) if not letter.cancelled:
                 error = f"given up after {attempts} attempts, the last of which ended its process"
                 await self._bury(letter, "process_died", error, attempts)
+            case Bury(attempt) | Run(attempt) if letter.cancelled:
+                return await self._run(letter, attempt)  # it is refused there
             case Run(attempt, suspect):
                 # an isolated agent's code cannot kill this process, and waits for others where we do not see
                 async with AsyncExitStack() as quarantine:
@@ -175,6 +178,8 @@ class Handling:
                 return None
             await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
             raise
+        if letter.cancelled:  # whatever came of it
+            tried = self._ended_early(letter)
         if isinstance(tried, Crash):
             return await self._failed(letter, attempt, str(tried))
         await self._complete(letter, tried)
@@ -185,7 +190,13 @@ class Handling:
         if result.failure is not None and result.failure.code == BadTask.code:
             await self._bury(letter, BadTask.code, result.error or "", 1)
             return
-        await self._ledger.completed(letter.seq, letter.task_id, result, outcome.state)
+        stands = await self._ledger.completed(
+            letter.seq, letter.task_id, result, outcome.state, cancelled=letter.cancelled
+        )
+        if not stands:
+            letter.cancelled = True
+            await self._complete(letter, self._ended_early(letter))
+            return
         self.tally.count(result)
         kind = "failed" if result.status is Status.FAILURE else "completed"
         await self._post.event(

@@ -4,6 +4,8 @@ Not responsible for deciding anything: see `progress.py`. Invariant: progress ch
 stands; a body over 64 KiB stands in the blobs under its hash, so the record proves it all the same.
 """
 
+import asyncio
+
 import msgspec
 
 from ..bus.claim import LIMIT
@@ -23,6 +25,7 @@ class ActorLedger:
         self._ledger = ledger
         self._chain = chain
         self._blobs = blobs
+        self._turn = asyncio.Lock()  # a task is called off while another is in hand
         self._since = 0  # where the fold began: a record behind which nothing is folded must say so
         self.progress = progress
 
@@ -47,9 +50,7 @@ class ActorLedger:
             return True
         self._since = (await self._body(last)).since or self._chain.sequence
         async for entry in self._chain.records(after=self._since - 1):
-            record = decode_record(entry.value)
-            told = await self._body(record)
-            self.progress = apply(self.progress, record.kind, record.in_seq, told, entry.revision)
+            await self._fold(decode_record(entry.value), entry.revision)
         if last.epoch == self._chain.epoch:
             return True
         try:
@@ -71,17 +72,41 @@ class ActorLedger:
         """Record that an attempt was cut short by a stop: it does not count."""
         await self._append(Kind.INTERRUPTED, Body(task_id=task_id, attempts=attempt - 1), seq)
 
-    async def completed(self, seq: int, task_id: str, result: Result, state: bytes | None) -> None:
-        """Record the outcome of a stored task; `state` None: unchanged."""
-        done = max(seq, self.progress.done)
-        body = Body(task_id=task_id, result=result, state=self._state(state), done=done)
-        await self._append(Kind.COMPLETED, body, seq)
+    async def completed(
+        self, seq: int, task_id: str, result: Result, state: bytes | None, *, cancelled: bool
+    ) -> bool:
+        """Record the outcome of a stored task; `state` None: unchanged.
+
+        Returns:
+            Whether it was; not where the task was called off and the outcome is not that of one which was.
+        """
+        async with self._turn:
+            await self._make_sure()
+            if not cancelled and seq in self.progress.cancelled:
+                return False
+            done = max(seq, self.progress.done)
+            body = Body(task_id=task_id, result=result, state=self._state(state), done=done)
+            await self._write(Kind.COMPLETED, body, seq)
+            return True
 
     async def buried(self, seq: int, task_id: str, result: Result, reason: str) -> None:
         """Record that a task was given up."""
         done = max(seq, self.progress.done)
         body = Body(task_id=task_id, result=result, state=self.progress.state, done=done, reason=reason)
         await self._append(Kind.BURIED, body, seq)
+
+    async def cancelled(self, seq: int, task_id: str) -> bool:
+        """Record that a stored task is called off; False: it has ended, and nothing was written.
+
+        Beside whatever else is being written. Raises StorageError: whether it stands is unknown.
+        """
+        async with self._turn:
+            await self._make_sure()
+            if task_id in self.progress.finished:
+                return False
+            if seq not in self.progress.cancelled:
+                await self._write(Kind.CANCELLED, Body(task_id=task_id), seq)
+            return True
 
     async def answered(self, task_id: str, state: bytes) -> None:
         """Record that an ask changed the state."""
@@ -110,13 +135,28 @@ class ActorLedger:
         return self.progress.state if state is None else msgspec.json.decode(state)
 
     async def _append(self, kind: Kind, body: Body, in_seq: int = 0) -> None:
-        marks = self.progress.marks
-        told = msgspec.to_builtins(msgspec.structs.replace(body, since=marks[0] if marks else self._since))
+        async with self._turn:
+            await self._make_sure()
+            await self._write(kind, body, in_seq)
+
+    async def _make_sure(self) -> None:
+        """A cancel that got no answer costs nobody else his record: it is written again."""
+        if self._chain.unsure:
+            record = await self._chain.again()
+            await self._fold(record, self._chain.sequence)
+
+    async def _fold(self, record: Record, sequence: int) -> None:
+        body = await self._body(record)
+        self.progress = apply(self.progress, record.kind, record.in_seq, body, sequence)
+
+    async def _write(self, kind: Kind, body: Body, in_seq: int) -> None:
+        told = msgspec.to_builtins(msgspec.structs.replace(body, since=self.progress.since or self._since))
         packed = msgspec.json.encode(told)
         if len(packed) > LIMIT:
             told = {"since": told.get("since", 0), "blob": await self._blobs.put(packed)}
         await self._chain.append(kind, told, in_seq=in_seq)
         self.progress = apply(self.progress, kind, in_seq, body, self._chain.sequence)
+        self._since = self._since or self._chain.sequence
 
     async def _body(self, record: Record) -> Body:
         told = record.body or {}

@@ -24,6 +24,7 @@ class Kind(StrEnum):
     COMPLETED = "completed"  # result and state of a stored task
     BURIED = "buried"  # given up, it is in the dead letters
     ANSWERED = "answered"  # an ask that changed the state
+    CANCELLED = "cancelled"  # a task that waits or runs is called off
     EPOCH = "epoch"  # a new owner took over: earlier owners are fenced
 
 
@@ -65,6 +66,8 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         marks: Stream sequences of the newest records that hold state, oldest first.
         crashed: The open task's last attempt neither finished nor raised: its process died.
         finished: Remembered tasks by id, oldest first.
+        cancelled: Inbox sequences that were called off and are not finished, oldest first, each with the
+            stream sequence of the record that says so.
     """
 
     done: int = 0
@@ -74,6 +77,12 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     marks: tuple[int, ...] = ()
     crashed: bool = False
     finished: dict[str, Finished] = {}
+    cancelled: dict[int, int] = {}
+
+    @property
+    def since(self) -> int:
+        """The oldest record that a new owner must read again; 0: not known."""
+        return min((*self.marks[:1], *self.cancelled.values()), default=0)
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -136,7 +145,13 @@ def apply(progress: Progress, kind: str, in_seq: int, body: Body, sequence: int)
                 _remember(progress.finished, body.task_id, Finished(in_seq, body.result))
             marks = (*progress.marks, sequence)[-FOLDED:]
             closed = replace(progress, done=body.done, state=body.state, marks=marks)
-            return closed if kind == Kind.ANSWERED else replace(closed, open_seq=0, attempts=0)
+            if kind == Kind.ANSWERED:
+                return closed
+            # they end in order: what was called off before this one has ended too
+            left = {seq: at for seq, at in progress.cancelled.items() if seq > in_seq}
+            return replace(closed, open_seq=0, attempts=0, cancelled=left)
+        case Kind.CANCELLED:
+            return replace(progress, cancelled={**progress.cancelled, in_seq: sequence})
         case _:
             return progress
 

@@ -169,14 +169,10 @@ class PartitionHost:
 
     async def call_off(self, key: Key, task_id: str, reason: str) -> Receipt:
         """Cancel a task that waits, runs or is parked here, and what it delegated."""
-        for letter in self._rising.get(key, []):
-            if letter.task_id == task_id:
-                letter.cancelled = True
-                return Receipt(agent=key[1], task_id=task_id, cancelled=True)
         actor = await self.alive(key)
         if isinstance(actor, Carriage):
             return await actor.call_off(task_id, reason)
-        done = actor is not None and (actor.cancel(task_id) or was_cancelled(actor.recall(task_id)))
+        done = actor is not None and (await actor.cancel(task_id) or was_cancelled(actor.recall(task_id)))
         return Receipt(agent=key[1], task_id=task_id, cancelled=done)
 
     async def missing(self, key: Key, task_ids: Sequence[str]) -> list[str]:

@@ -87,6 +87,11 @@ class Chain:
         return decode_record(self._tail) if self._tail else None
 
     @property
+    def unsure(self) -> bool:
+        """Whether nobody knows if its last append stands: write it `again`, or open the chain again."""
+        return self._unsure is not None and not self._busy
+
+    @property
     def sequence(self) -> int:
         """The ledger sequence of the newest record; 0 for an empty chain."""
         return self._sequence

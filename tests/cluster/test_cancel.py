@@ -25,8 +25,44 @@ async def test_a_cancelled_task_has_one_result_and_changes_nothing(cluster: Clus
     await whole(cluster, agent)
 
 
+async def test_an_acknowledged_cancel_of_a_task_that_waits_stands_whoever_dies(
+    cluster: Cluster, seed: int
+) -> None:
+    """Its turn comes long after, with another owner."""
+    agent = await fresh(cluster, f"waits-{seed}")
+    first = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    second = await cluster.client.tell(agent, Add(n=2, pause=60.0))
+    await cluster.started(agent, first.id)
+    assert await second.cancel()
+    _, pid = await cluster.owner_of(agent)
+    kill(pid)
+    assert await first.cancel()
+    for result in await each_once(cluster, agent, [first.id, second.id]):
+        assert result.failure is not None
+        assert result.failure.code == "cancelled"
+    kinds = [record.kind for record in await cluster.records(agent)]
+    assert kinds.count("cancelled") == 2
+    await whole(cluster, agent)
+
+
+async def test_an_acknowledged_cancel_of_a_task_that_runs_stands_whoever_dies(
+    cluster: Cluster, seed: int
+) -> None:
+    """Its worker dies in the moment of the acknowledgement."""
+    agent = await fresh(cluster, f"runs-{seed}")
+    handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
+    await cluster.started(agent, handle.id)
+    _, pid = await cluster.owner_of(agent)
+    assert await handle.cancel()
+    kill(pid)
+    assert (await cluster.answers(agent, Add(n=2))).unwrap() == [2, 1, 1]
+    (result,) = await each_once(cluster, agent, [handle.id])
+    assert result.failure is not None
+    assert result.failure.code == "cancelled"
+
+
 async def test_a_cancelled_result_stands_whoever_dies_afterwards(cluster: Cluster, seed: int) -> None:
-    """A cancel counts from when it stands in the ledger, which is before its result is told."""
+    """What was told of it is what stands in the ledger."""
     agent = await fresh(cluster, f"stands-{seed}")
     handle = await cluster.client.tell(agent, Add(n=1, pause=60.0))
     await cluster.started(agent, handle.id)

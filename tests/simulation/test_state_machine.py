@@ -35,7 +35,7 @@ from actorium.bus.port import Delivered, Feed, Past
 from actorium.bus.streams import StreamSettings
 from actorium.bus.task import Result, Status, Task
 from actorium.runtime.post import HostPost, PostOffice
-from actorium.storage.errors import Corrupt
+from actorium.storage.errors import Corrupt, StorageError
 from actorium.storage.memory import MemoryLedger
 from actorium.storage.port import Entry
 from actorium.storage.record import decode_record
@@ -86,6 +86,7 @@ class ClusterMachine(RuleBasedStateMachine):
         self.cluster = Cluster(self.bugs)
         self.told: list[Told] = []
         self.asked: dict[str, tuple[str, int, bool]] = {}  # agent, amount, whether it certainly counts
+        self.called_off: dict[str, bool] = {}  # whether it certainly stands
         self.operations = 0
         self.kills = 0
 
@@ -146,6 +147,18 @@ class ClusterMachine(RuleBasedStateMachine):
         else:
             counts = result.status is Status.SUCCESS
         self.asked[name] = (agent, amount, counts)
+
+    @precondition(lambda self: self.told)
+    @rule(back=st.integers(1, MAILBOX))
+    def call_off(self, back: int) -> None:
+        """A task that waits, runs, ended, or whose owner dies of it."""
+        told = self.told[-min(back, len(self.told))]
+        try:
+            receipt = self.cluster.loop.play(self.cluster.courier.cancel(told.agent, told.id))
+        except (BusError, StorageError):
+            self.called_off.setdefault(told.id, False)
+        else:
+            self.called_off[told.id] = receipt.cancelled or self.called_off.get(told.id, False)
 
     # what happens to workers
 
@@ -295,12 +308,15 @@ class ClusterMachine(RuleBasedStateMachine):
             perhaps = {name: amount for name, (who, amount, counts) in self.asked.items() if who == agent}
             assert len(set(state.log)) == len(state.log), f"I2: applied twice: {state.log}"
             kept = [name for name in state.log if name.startswith("t")]
-            succeeded = [one.id for one in told if results.get(one.id, [None])[0] is Status.SUCCESS]
+            succeeded = [one.id for one in told if results.get(one.id, [""])[0] == "success"]
             assert kept == succeeded, "I3: applied in another order, or without a result"
             for one in told:
                 ended = results.get(one.id, [])
                 assert len(ended) == 1, f"I1: {one.id} has {len(ended)} results"
-                if ended[0] is Status.SUCCESS:
+                assert not self.called_off.get(one.id) or ended[0] == "cancelled", f"{one.id} was called off"
+                if ended[0] == "cancelled":
+                    assert one.id in self.called_off
+                elif ended[0] == "success":
                     assert one.kind == "add", f"{one.id} ({one.kind}) succeeded"
                 else:  # an innocent task may stand in the way of so many crashes
                     attempts = self._attempts(agent, one.id)
@@ -331,11 +347,13 @@ class ClusterMachine(RuleBasedStateMachine):
         state = self.cluster.loop.play(opening).progress.state
         return Sum() if state is None else msgspec.convert(state, Sum)
 
-    def _results(self) -> dict[str, list[Status]]:
-        results: dict[str, list[Status]] = {}
+    def _results(self) -> dict[str, list[str]]:
+        """By task: `success`, or the code of the failure."""
+        results: dict[str, list[str]] = {}
         for past in self.cluster.hub.stream(subjects.OUTBOX).kept.values():
             name = (past.message.headers or {})[TASK_ID]
-            results.setdefault(name, []).append(read_result(past.message.payload).status)
+            result = read_result(past.message.payload)
+            results.setdefault(name, []).append(result.failure.code if result.failure else result.status)
         return results
 
     def _waiting(self, agent: str) -> list[Past]:
@@ -441,6 +459,15 @@ def keeps_the_state_in_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ActorLedger, "answered", answered)
 
 
+def calls_off_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """A cancel is acknowledged without its record."""
+
+    async def cancelled(self: ActorLedger, seq: int, task_id: str) -> bool:
+        return task_id not in self.progress.finished
+
+    patch.setattr(ActorLedger, "cancelled", cancelled)
+
+
 def falling_epochs(patch: pytest.MonkeyPatch) -> None:
     """An owner opens a chain in whatever epoch it believes in, without a look at the last record."""
     whole = ActorLedger.open.__func__
@@ -470,7 +497,8 @@ def swallows_poison(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED = [
     NoFence, AckBeforeAppend, PublishesUnderNewIds, ForgetsResults, NoBound,
-    no_done_check, retries_last, keeps_the_state_in_memory, falling_epochs, swallows_poison,
+    no_done_check, retries_last, keeps_the_state_in_memory, calls_off_in_memory, falling_epochs,
+    swallows_poison,
 ]  # fmt: skip
 
 
