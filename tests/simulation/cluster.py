@@ -419,6 +419,7 @@ class Cluster:
         for worker in self.workers:
             self.loop.play(worker.bury())
         self.workers.clear()
+        self.loop.play(self.courier.close())
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
         asyncio.set_event_loop(None)
