@@ -75,7 +75,7 @@ class ControlDesk:
             return {"missing": await host.missing(key, _which(payload).task_ids)}
         if verb.startswith("run."):
             return await self._on_run(host, key, verb.removeprefix("run."), _which(payload))
-        actor = host.live.get(key)
+        actor = await host.risen(key)
         match verb:
             case "stop":
                 if actor is not None:

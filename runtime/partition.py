@@ -185,6 +185,10 @@ class PartitionHost:
     async def alive(self, key: Key) -> Live | None:
         """The actor, brought alive where it is not; None where it cannot be."""
         self.wake(key)
+        return await self.risen(key)
+
+    async def risen(self, key: Key) -> Live | None:
+        """The actor if it is alive, or is being brought alive: it may have read what is not so any more."""
         while key in self._rising and not self._closed:  # noqa: ASYNC110  # a rise may be tried again, and again
             await asyncio.sleep(0.005)  # it comes alive over a read of its ledger, or is tried again
         return self.live.get(key)
