@@ -13,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from ..bus.codec import read_task
-from ..bus.errors import ActoriumError, BadMessage, DeadlineExceeded
+from ..bus.errors import ActoriumError, BadMessage, BusLost, DeadlineExceeded
 from ..bus.task import Result, Status
 from .cut import Cut
 from .definition import Definition, Isolation
@@ -25,6 +25,8 @@ from .progress import Bury, Doubt, Repeat, Run, judge
 from .refusal import refusal
 
 T = TypeVar("T")
+
+REPLACED = "the agent's owner was replaced; whether it ran is unknown"
 
 
 class Failed(msgspec.Struct, frozen=True):
@@ -119,11 +121,12 @@ class Handling:
             raise
 
     async def _answer(self, letter: Letter, result: Result) -> None:
-        """Tell who asked, unless somebody else may have answered by now; what cannot be sent is lost."""
+        """Tell who asked; not the answer where somebody else may have given one."""
         self.current = None
-        if letter.reply is not None and self._post.owned():
+        if letter.reply is not None:
+            told = result if self._post.owned() else failure(BusLost(REPLACED))
             with suppress(ActoriumError):
-                await letter.reply(result)
+                await letter.reply(told)
 
     async def _stored(self, letter: Letter) -> Failed | None:
         allowed = self._allowed(letter)

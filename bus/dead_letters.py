@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from .envelope import CORRELATION_ID, DEADLINE_MS, MSG_ID, REASON, RELAYED, TASK_ID
+from .envelope import CORRELATION_ID, DEADLINE_MS, MSG_ID, REASON, RELAYED, TASK_ID, is_id
 from .errors import BadMessage, NoSuchMessage, NotStored
 from .port import Bus, Message, Past
 from .subjects import DEAD_LETTERS, ORCHESTRATOR, dead_letter, inbox, split_internal
@@ -136,8 +136,11 @@ class DeadLetters:
         """
         past = await self._past(seq)
         headers = dict(past.message.headers or {})
-        old = headers.get(TASK_ID) or f"dlq{seq}"
+        old = headers.get(TASK_ID) or ""
+        old = old if is_id(old) else f"dlq{seq}"  # what nobody could read cannot be read again
         kept = {name: value for name, value in headers.items() if name not in _OURS}
+        if not is_id(kept.get(CORRELATION_ID, "")):
+            kept.pop(CORRELATION_ID, None)
         task_id = kept[TASK_ID] = _suffixed(old, f".r{seq}")
         kept.setdefault(CORRELATION_ID, old)
         kept.pop(DEADLINE_MS, None)  # who waited then does not wait now

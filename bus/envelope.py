@@ -6,6 +6,7 @@ Invariant: a deadline is local monotonic time; only what *remains* of it crosses
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 
@@ -111,11 +112,21 @@ def read_envelope(headers: Mapping[str, str] | None, now: float) -> Envelope:
         if text and name in _FIELDS:  # an empty one is none
             field, read = _FIELDS[name]
             found[field] = read(name, text)
-    if "task_id" not in found and headers.get(MSG_ID):
-        found["task_id"] = _id(MSG_ID, headers[MSG_ID])
-    if DEADLINE_MS in headers:
+    if "task_id" not in found and is_id(headers.get(MSG_ID, "")):
+        found["task_id"] = headers[MSG_ID]  # any other is the server's business alone
+    if headers.get(DEADLINE_MS):
         found["deadline"] = _deadline(headers[DEADLINE_MS], now)
     return Envelope(**found)
+
+
+def salvaged(headers: Mapping[str, str] | None, now: float) -> Envelope:
+    """Who is told of a message that cannot be read: its id and its reply subject, where they are good."""
+    good: dict[str, str] = {}
+    for name in (TASK_ID, MSG_ID, REPLY_TO):
+        with suppress(BadMessage):
+            read_envelope(told := {name: (headers or {}).get(name, "")}, now)
+            good |= told
+    return read_envelope(good, now)
 
 
 def _deadline(text: str, now: float) -> float:
@@ -127,6 +138,11 @@ def _deadline(text: str, now: float) -> float:
 def may_answer(subject: str) -> bool:
     """Whether a reply subject is the caller's own: we lend nobody our right to publish elsewhere."""
     return _REPLY.match(subject) is not None and subject.split(".", 1)[0] not in _INTERNAL
+
+
+def is_id(text: str) -> bool:
+    """Whether a task can be called so."""
+    return _ID.match(text) is not None
 
 
 def _id(name: str, text: str) -> str:

@@ -10,16 +10,26 @@ import logging
 import random
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from .claim import BlobStore, check_out
-from .codec import read_task
+from .codec import encode, read_task
 from .dead_letters import DeadLetters
-from .envelope import BLOB, MSG_ID, RELAYED, TASK_ID
-from .errors import BadMessage, BusLost, ConfigError, Interrupted, MailboxFull, NotStored
+from .envelope import BLOB, MSG_ID, RELAYED, REPLY_TO, TASK_ID, is_id, may_answer
+from .errors import BadMessage, BusLost, ConfigError, Failure, Interrupted, MailboxFull, NotStored
 from .patience import pause
 from .port import Bus, Delivered, Feed
-from .subjects import DEFAULT_TENANT, ORCHESTRATOR, PARTITIONS, agent_id, inbox, parse_public, partition
-from .task import Task
+from .subjects import (
+    DEFAULT_TENANT,
+    ORCHESTRATOR,
+    PARTITIONS,
+    agent_id,
+    inbox,
+    parse_public,
+    partition,
+    public,
+)
+from .task import Result, Status, Task
 
 log = logging.getLogger("actorium.bus")
 
@@ -174,7 +184,7 @@ class Relay:
             name: value for name, value in (delivered.message.headers or {}).items() if name in RELAYED
         }
         msg_id = headers.setdefault(MSG_ID, f"ingress-{delivered.seq}")
-        headers.setdefault(TASK_ID, msg_id)
+        headers.setdefault(TASK_ID, msg_id if is_id(msg_id) else f"ingress-{delivered.seq}")
         subject = inbox(partition(*address, self._partitions), *address)
         async with self._window:
             await self._bus.store(subject, delivered.message.payload, headers, msg_id=msg_id)
@@ -196,11 +206,26 @@ class Relay:
                     msg_id=f"dlq:ingress:{delivered.seq}",
                     origin=origin,
                 )
+                await self._tell(delivered, address, reason, error)
             except BusLost as lost:
                 log.warning("bus.relay_waits", extra={"agent": address[1], "error": lost.message})
             else:
                 break
         await feed.ack(delivered.token)
+
+    async def _tell(self, delivered: Delivered, address: Address, reason: str, error: str) -> None:
+        """The failed result of a task that was acknowledged and reaches no mailbox."""
+        headers = delivered.message.headers or {}
+        task_id = headers.get(TASK_ID) or headers.get(MSG_ID) or f"ingress-{delivered.seq}"
+        failed = Result(status=Status.FAILURE, error=error, failure=Failure(code=reason, message=error))
+        told, payload, reply = {TASK_ID: task_id}, encode(failed), headers.get(REPLY_TO, "")
+        if may_answer(reply):
+            await self._bus.publish(reply, payload, told)
+        if address[1] == NOBODY:
+            return
+        result = f"result:{'.'.join(address)}:{task_id}"
+        with suppress(BadMessage, NotStored):  # its dead letter stands
+            await self._bus.store(public(*address, "outbox"), payload, told, msg_id=result)
 
 
 def _now() -> float:

@@ -22,7 +22,7 @@ from ..bus import subjects
 from ..bus.claim import check_in, check_out
 from ..bus.codec import encode, read_result
 from ..bus.dead_letters import DeadLetters
-from ..bus.envelope import AGENT, BLOB, Envelope
+from ..bus.envelope import AGENT, BLOB, Envelope, is_id
 from ..bus.errors import ConfigError, InternalError
 from ..bus.port import Message
 from ..bus.task import Result, Task
@@ -158,13 +158,16 @@ class Client:
         Delivery: effectively once by `task_id`. Ordering: after earlier tells of this client to that agent.
 
         Args:
-            task_id: The same id twice is the same task; None: a new one.
+            task_id: The same id twice is the same task, 1 to 128 of `A-Z a-z 0-9 _ . : / -`; None: a new one.
             grant: What a run of it may spend and do at most; it never widens what the agent has by itself.
 
         Raises:
+            ConfigError: The id is none; nothing was stored.
             MailboxFull: The agent has as much as it may hold; not stored.
             BusLost: Whether it was stored is unknown; tell it again with the same task_id.
         """
+        if task_id and not is_id(task_id):
+            raise ConfigError(f"task id {task_id[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
         allowed = msgspec.json.encode(grant).decode() if grant else ""
         envelope = Envelope(task_id=task_id or _new_id(), grant=allowed)
         waiter, sent = await self.courier.expect(envelope)

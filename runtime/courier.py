@@ -153,7 +153,7 @@ class BusCourier:
     async def _ask_once(self, agent: str, task: Task, envelope: Envelope) -> Result:
         if self._local is not None:
             host = self._local(self._part(agent))
-            if host is not None:
+            if host is not None and host.is_near((self._tenant, agent)):  # a run outlives us: by subject
                 here = msgspec.structs.replace(envelope, reply_to="") if envelope.reply_to else envelope
                 return await self._short_cut(host, agent, read_task(encode(task)), here)
         payload, blob = await check_in(self._blobs, encode(task))

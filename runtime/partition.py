@@ -20,6 +20,7 @@ from ..actors.carrier import Carrier
 from ..actors.carrying import was_cancelled
 from ..actors.definition import Definition
 from ..actors.errors import ActorError
+from ..actors.handling import REPLACED
 from ..actors.ledger import ActorLedger
 from ..actors.outcome import failure
 from ..actors.port import Behaviour, Letter
@@ -41,7 +42,6 @@ Behaviours = Callable[[Definition], Behaviour | Carrier]
 Live = Activation | Carriage
 RISING_BOUND = 1000  # asks that may wait for an actor that is being brought alive
 MOVING = "is moving to another worker"
-REPLACED = "the agent's owner was replaced; whether it ran is unknown"
 RETRY = 0.2  # seconds between two tries while the storage does not answer
 HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
 

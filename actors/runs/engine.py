@@ -13,7 +13,7 @@ import msgspec
 from ...bus.errors import ConfigError
 from ..context import Context
 from ..models.errors import ModelError
-from ..models.port import Model, ModelRequest, OnDelta, OutputSchema, ToolSpec
+from ..models.port import Model, ModelRequest, OutputSchema, ToolSpec
 from ..models.prices import Prices
 from . import plan
 from .accounts import Accounts
@@ -29,6 +29,7 @@ from .purse import Charge, Purse
 from .record import Answered, Compacted, Decided, Ended, Objected, Requested, Started, Unanswered
 from .state import model_key
 from .tool import Tool
+from .voice import Voice
 
 LEAST_ANSWER = 256  # tokens: where a budget has no room for so many, the model is not asked
 
@@ -47,7 +48,7 @@ class Engine:
         accounts: Shared budgets, where the run names one.
         ctx: Of the handler.
         tool_ctx: Makes the context of a call; see `Caller`.
-        on_delta: Told every piece of the model's answers.
+        voice: Told every piece of the model's answers.
         wall: The wall clock, seconds since 1970.
 
     Attributes:
@@ -70,7 +71,7 @@ class Engine:
         ctx: Context,
         tool_ctx: ToolContext,
         accounts: Accounts | None = None,
-        on_delta: OnDelta | None = None,
+        voice: Voice | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         started = _begun(run, config, book)
@@ -81,7 +82,7 @@ class Engine:
         self._approvals = approvals
         self._purse = Purse(run, prices, accounts, started.account)
         self._ctx = ctx
-        self._on_delta = on_delta
+        self._voice = voice
         self._leaving = False
         self._news = asyncio.Event()
         structured = config.output is not None
@@ -207,13 +208,16 @@ class Engine:
         outcome = await self._complete(request, step, ahead)
         self._book.note(outcome)  # it stands together with what follows from it
         await self.ending.settle_owed()
+        if self._voice is not None:
+            await self._voice.say()
         await self._ctx.emit("answered", step=step, tokens=outcome.cost.tokens, usd=outcome.cost.usd)
 
     async def _complete(self, request: ModelRequest, step: int, ahead: Charge) -> Answered | Unanswered:
         """Ask the model, for as long as the run has time."""
+        hear = self._voice.hear if self._voice else None
         try:
             async with asyncio.timeout(self._time_left()):
-                response = await self._model.complete(request, on_delta=self._on_delta)
+                response = await self._model.complete(request, on_delta=hear)
         except TimeoutError:
             lost = msgspec.structs.replace(ahead.cost, steps=0)
             return Unanswered(step=step, cost=lost, priced=ahead.priced)

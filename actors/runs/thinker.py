@@ -180,7 +180,7 @@ class Thinker(Carrier):
             accounts=self._accounts,
             ctx=ctx,
             tool_ctx=lambda key, grant: self._tool_ctx(order, book, key, grant),
-            on_delta=voice.hear,
+            voice=voice,
             wall=self._wall,
         )
 

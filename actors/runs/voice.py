@@ -39,7 +39,7 @@ class Voice:
             self._speaking.cancel()
             await asyncio.wait([self._speaking])
         if error is None:
-            await self._say()
+            await self.say()
 
     def hear(self, delta: Delta) -> None:
         """Take a piece in; never waits."""
@@ -57,9 +57,10 @@ class Voice:
             await self._news.wait()
             self._news.clear()
             await asyncio.sleep(BREATH)
-            await self._say()
+            await self.say()
 
-    async def _say(self) -> None:
+    async def say(self) -> None:
+        """Tell what was heard so far: what the run does next is told behind it."""
         text, self._heard = "".join(self._heard), []
         if text:
             await self._ctx.emit(DELTA, text=text)

@@ -64,6 +64,15 @@ def agent_name(_context: click.Context, _parameter: click.Parameter, value: str)
     return read_agent(value)
 
 
+def task_id(_context: click.Context, _parameter: click.Parameter, value: str | None) -> str | None:
+    """A callback for what names a task or a run."""
+    from ...bus.envelope import is_id
+
+    if value and not is_id(value):
+        raise click.UsageError(f"id {value[:40]!r} must be 1 to 128 of A-Z a-z 0-9 _ . : / -")
+    return value
+
+
 agent_argument = click.argument("agent", metavar="AGENT", callback=agent_name)
 
 

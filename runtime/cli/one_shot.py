@@ -14,7 +14,7 @@ import click
 from .answer import Answer, end, result_status
 from .approvals import lines, login_name
 from .choice import MODEL, chosen, granted, read_budget, read_tools
-from .connection import common, must_exist, settings_of
+from .connection import common, must_exist, settings_of, task_id
 from .seconds import SECONDS
 from .task import plain
 
@@ -42,7 +42,9 @@ if TYPE_CHECKING:
 )
 @click.option("--budget", default="", metavar="LIMIT=N,...", help="Such as usd=0.5,steps=20.")
 @click.option("--timeout", type=SECONDS, help="Seconds; then it is called off.")
-@click.option("--task-id", default="", metavar="ID", help="The same id twice is the same task.")
+@click.option(
+    "--task-id", default="", metavar="ID", callback=task_id, help="The same id twice is the same task."
+)
 @click.option("--yes", "manner", flag_value="accept", help="Let every call run that needs an approval.")
 @click.option("--ask", "manner", flag_value="ask", help="Ask here, also where stdin is no terminal.")
 def one_shot(

@@ -8,7 +8,7 @@ import click
 
 from ...bus.value import Json
 from .answer import Answer, end, result_status
-from .connection import agent_argument, common, connected, must_exist
+from .connection import agent_argument, common, connected, must_exist, task_id
 from .seconds import SECONDS
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def task() -> None:
 @click.option("--tools", metavar="NAME,...", help="The only tools it may call, of those that the agent has.")
 @click.option("--wait", is_flag=True, help="Wait for the result and print it.")
 @click.option("--timeout", type=SECONDS, help="Seconds to wait; no end without.")
-@click.option("--task-id", metavar="ID", help="The same id twice is the same task.")
+@click.option("--task-id", metavar="ID", callback=task_id, help="The same id twice is the same task.")
 def send(
     answer: Answer,
     *,

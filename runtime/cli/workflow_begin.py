@@ -12,7 +12,7 @@ import click
 
 from ...bus.value import JsonObject
 from .answer import Answer, end, result_status
-from .connection import connected, settings_of
+from .connection import connected, settings_of, task_id
 from .seconds import SECONDS
 from .task import plain
 
@@ -48,7 +48,9 @@ _waits = (
         "--wait/--detach", "wait", default=True, help="Watch it to its end [default], or only start it."
     ),
     click.option("--timeout", type=SECONDS, help="Seconds to wait; it goes on then."),
-    click.option("--run-id", default="", metavar="ID", help="The same id twice is the same run."),
+    click.option(
+        "--run-id", default="", metavar="ID", callback=task_id, help="The same id twice is the same run."
+    ),
 )
 
 

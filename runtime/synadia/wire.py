@@ -132,7 +132,9 @@ def read_prompt(payload: bytes) -> Task:
     body = payload.lstrip(b" \t\r\n")
     fields = _object(body) if body.startswith(b"{") else {"prompt": _text(payload)}
     prompt = fields.get("prompt")
-    if not isinstance(prompt, str) or not prompt.strip():
+    if prompt is not None and not isinstance(prompt, str):
+        raise BadMessage('the prompt must be text: {"prompt": "..."}')
+    if not prompt or not prompt.strip():
         raise BadMessage('the prompt is empty: send plain text, or {"prompt": "..."}')
     attachments = _attachments(fields.get("attachments"))
     return Task(spec=prompt, inputs={"attachments": attachments} if attachments else None)

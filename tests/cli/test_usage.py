@@ -14,6 +14,7 @@ from actorium.bus.task import Result, Status
 from actorium.runtime.cli import answer as cli_answer
 from actorium.runtime.cli import task as cli_task
 from actorium.runtime.cli.answer import Answer, Exit, exit_status, result_status
+from actorium.runtime.workflow_repeat import OtherRun
 from actorium.storage import errors  # noqa: F401
 from cli.terminal import Terminal, one_line
 
@@ -47,6 +48,8 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         (["dev", "app.py", "--drain", "nan"], 2, "no number of seconds"),
         (["dev", "app.py", "--drain", "-1"], 2, "--drain"),
         (["task", "send", "echo", "x", "--task-id", ""], 2, "--task-id is empty"),
+        (["task", "send", "echo", "x", "--task-id", "order 17"], 2, "id 'order 17' must be"),
+        (["workflow", "run", "flow", "--run-id", "ü"], 2, "id 'ü' must be"),
         (["task", "send", "echo", "--json-file", "-"], 2, "stdin is no JSON"),
         (["dev", "app.py", "--lease", "1000"], 2, "lease must be"),
         (["ask", "echo"], 2, "--json-file"),
@@ -147,7 +150,7 @@ def codes(kind: type[ActoriumError] = ActoriumError) -> Iterator[str]:
 def test_every_code_with_a_status_of_its_own_is_the_code_of_an_error() -> None:
     """A code that was renamed would end commands with 1, and nobody would notice."""
     runs = {f"run_{why}" for why in Why}
-    assert set(cli_answer._STATUS) <= {*codes(), *runs, "usage"}
+    assert set(cli_answer._STATUS) <= {*codes(), *runs, OtherRun.code, "usage"}
 
 
 @pytest.mark.parametrize(

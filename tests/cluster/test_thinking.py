@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from actorium import Budget, Status, Task
+from actorium import Budget, Result, Status, Task
 from actorium.actors.card import Cards, chain
 from actorium.actors.runs.accounts import Accounts
 from actorium.actors.runs.approval import Decision, Verdict
@@ -19,7 +19,8 @@ from actorium.actors.runs.delegation import Grant
 from actorium.actors.runs.reading import EPOCH, read_facts
 from actorium.actors.runs.record import RunRecord
 from actorium.bus import subjects
-from actorium.bus.envelope import Envelope
+from actorium.bus.codec import read_result
+from actorium.bus.envelope import DEADLINE_MS, Envelope
 from actorium.runtime.asks import EVERY
 from actorium.storage.verifier import Verifier
 from cluster.apps_thinking import lines
@@ -171,6 +172,39 @@ async def test_an_ask_of_an_agent_that_waits_outlives_its_worker(thinking: Clust
     await desk.answer(pending.question, Verdict.ACCEPT)
     assert (await asked).data == "paid"
     assert [line.split()[:2] for line in lines(journal)] == [["pay", "17"]]
+
+
+async def test_raw_asks_of_runs_that_move_to_a_new_node_are_answered(
+    nats_server: TestServer, make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    """Whoever stood at the door had them from the worker next door, which has them no more."""
+    journal = str(tmp_path / "journal")
+    make_node(nats_server.url, "first", source=SOURCE, workers=1)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        payer = await cluster.names.registry.find("default", "payer")
+        names = [f"payer-{n}" for n in range(8)]
+        for name in names:
+            await cluster.client.spawn(msgspec.structs.replace(payer, name=name))
+        asked = [asyncio.create_task(raw_ask(cluster, name, f"journal={journal} pay")) for name in names]
+        await eventually(lambda: all_asked(cluster, len(names)), SOON, what="everybody asks a person")
+        before = [(await cluster.owner_of(name))[0] for name in names]
+        make_node(nats_server.url, "second", source=SOURCE, workers=1)
+        await cluster.settled(2)
+        assert [(await cluster.owner_of(name))[0] for name in names] != before, "nobody moved"
+        for pending in await cluster.client.desk.all():
+            await cluster.client.desk.answer(pending.question, Verdict.ACCEPT)
+        assert [result.data for result in await asyncio.gather(*asked)] == ["paid"] * len(names)
+
+
+async def raw_ask(cluster: Cluster, agent: str, text: str) -> Result:
+    headers = {DEADLINE_MS: str(int(2 * SOON * 1000))}
+    answer = await cluster.names.bus.request(f"agents.{agent}.ask", text.encode(), headers, timeout=2 * SOON)
+    return read_result(answer.payload)
+
+
+async def all_asked(cluster: Cluster, count: int) -> bool:
+    return len(await cluster.client.desk.all()) == count
 
 
 async def test_a_run_that_waits_for_a_person_outlives_the_whole_node(

@@ -56,6 +56,18 @@ async def test_a_redrive_is_a_new_task_in_the_mailbox(bus):
     assert not await dead.list()
 
 
+async def test_a_redrive_leaves_behind_what_nobody_could_read(bus):
+    """Ids that are none would kill the new task as they killed the old one."""
+    dead = DeadLetters(bus)
+    unread = Message(A, b"hi", {TASK_ID: "a b", CORRELATION_ID: "c d"})
+    seq = await put(dead, message=unread)
+    task_id = await dead.redrive(seq)
+    (past,) = await bus.history(INBOX, A)
+    envelope = read_envelope(past.message.headers, 0.0)
+    assert task_id == envelope.task_id == f"dlq{seq}.r{seq}"
+    assert envelope.correlation_id == f"dlq{seq}"
+
+
 async def test_a_redrive_that_crashed_is_stored_once(bus):
     """A redrive repeated because the removal did not happen stores the task once."""
     dead = DeadLetters(bus)

@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from actorium.bus.codec import read_result
 from actorium.bus.dead_letters import DeadLetters
-from actorium.bus.envelope import MSG_ID, TASK_ID
+from actorium.bus.envelope import MSG_ID, REPLY_TO, TASK_ID
 from actorium.bus.errors import MailboxFull, Superseded
 from actorium.bus.ingress import Relay
 from actorium.bus.streams import StreamSettings
-from actorium.bus.subjects import INBOX, INGRESS, inbox, partition
+from actorium.bus.subjects import INBOX, INGRESS, OUTBOX, inbox, partition
 from eventually import eventually
 
 
@@ -115,6 +116,27 @@ async def test_a_mailbox_that_stays_full_makes_dead_letters(connect):
     assert [(letter.agent, letter.reason, letter.preview) for letter in letters] == [
         ("full", MailboxFull.code, str(n)) for n in range(3)
     ]
+
+
+async def test_whoever_sent_what_the_relay_gives_up_is_told(connect):
+    """It was acknowledged: it has a failed result, on its reply subject and in the outbox."""
+    bus = await connect()
+    heard = []
+    await bus.subscribe("here", heard.append)
+    for number in range(10):
+        await bus.store(box("full"), b"", msg_id=f"f{number}")
+    async with relaying(bus, patience=0.1):
+        await bus.publish("agents.full.inbox", b"", {TASK_ID: "t1", REPLY_TO: "here"})
+        await bus.publish("agents.full.inbox", b"", {MSG_ID: "any text/=+"})
+        await bus.publish("orchestrator.inbox", b'{"action":"sing"}', {TASK_ID: "t3", REPLY_TO: "here"})
+        await eventually(lambda: dead(bus, 3))
+        await eventually(lambda: relayed(bus, 10))
+    assert sorted((told.headers[TASK_ID], read_result(told.payload).failure.code) for told in heard) == [
+        ("t1", MailboxFull.code),
+        ("t3", "no_agent"),
+    ]
+    kept = [past.message.headers[TASK_ID] for past in await bus.history(OUTBOX, "agents.full.outbox")]
+    assert kept == ["t1", "any text/=+"]
 
 
 async def test_what_names_no_agent_is_a_dead_letter(connect):

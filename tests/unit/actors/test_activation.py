@@ -752,6 +752,21 @@ async def test_nothing_runs_while_nobody_knows_who_owns_it(stage, settle) -> Non
     assert stage.post.result("t1").data == 1
 
 
+async def test_an_ask_that_outlasts_its_owner_is_told_that_nothing_is_known(
+    stage, begun, gate, settle
+) -> None:
+    """Another owner may have answered it: it does not get a second answer, and is not left alone."""
+    actor = await stage.begin(waiting(gate, begun))
+    letter, answer = stage.ask_letter(1)
+    actor.offer(letter)
+    await begun.wait()
+    stage.post.ours.clear()
+    gate.set()
+    assert (await answer).failure.code == "bus_lost"
+    stage.post.ours.set()
+    await settle(actor)
+
+
 class Failing:
     """The Ledger port over another: the n-th append fails, before or after it stands."""
 

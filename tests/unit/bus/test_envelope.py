@@ -13,6 +13,7 @@ from actorium.bus.envelope import (
     VERSION,
     Envelope,
     read_envelope,
+    salvaged,
 )
 from actorium.bus.errors import BadMessage
 
@@ -55,8 +56,22 @@ def test_an_endless_deadline_is_cut():
 
 
 def test_the_message_id_stands_in_for_the_task_id():
-    """Without a Task-Id the publisher's message id is the task's."""
+    """Without a Task-Id the publisher's message id is the task's, where it can be one."""
     assert read_envelope({MSG_ID: "m1"}, 0.0).task_id == "m1"
+    assert not read_envelope({MSG_ID: "any text/=+"}, 0.0).task_id
+
+
+def test_an_empty_header_is_none():
+    """Clients that set every header they know harm nobody."""
+    assert read_envelope({TASK_ID: "", DEADLINE_MS: "", BLOB: "", REPLY_TO: ""}, 0.0) == Envelope()
+
+
+def test_what_cannot_be_read_still_says_who_waits_for_it():
+    """The id and the reply subject beside a bad header count, unless they are bad themselves."""
+    bad = {DEADLINE_MS: "soon", VERSION: "2", CORRELATION_ID: "a b"}
+    told = salvaged(bad | {TASK_ID: "t1", REPLY_TO: "here"}, 0.0)
+    assert told == Envelope(task_id="t1", reply_to="here")
+    assert salvaged(bad | {TASK_ID: "a b", REPLY_TO: "$JS.x"}, 0.0) == Envelope()
 
 
 @pytest.mark.parametrize(

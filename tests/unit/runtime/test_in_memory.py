@@ -13,6 +13,7 @@ from actorium import (
     App,
     BadTask,
     Client,
+    ConfigError,
     Context,
     DeadlineExceeded,
     MailboxFull,
@@ -426,3 +427,12 @@ async def test_an_agent_whose_class_cannot_work_is_told_as_such(actorium: Client
 
 class Broken(Actor):
     state: dict[str, int]
+
+
+async def test_a_task_id_that_is_none_is_refused_before_anything_is_stored() -> None:
+    """Its result would stand under an id that nobody looks for."""
+    async with in_memory(App(Counter.named("counter"))) as client:
+        for bad in ("order 17", "ü", "a\nb", "x" * 129):
+            with pytest.raises(ConfigError, match="task id"):
+                await client.tell("counter", Add(), task_id=bad)
+        assert (await client.ask("counter", Add())).data == 1
