@@ -18,6 +18,7 @@ ERROR = "Actorium-Error"
 ATTEMPTS = "Actorium-Attempts"
 PREVIEW = 400  # characters
 CUT = "Actorium-Cut"  # bytes the body had, where it had to be cut
+LONG = 1000  # characters of a header that a letter may lose
 _OURS = frozenset({REASON, ERROR, ATTEMPTS, SUBJECT, CUT, MSG_ID})
 
 
@@ -97,7 +98,8 @@ class DeadLetters:
         subject, body = dead_letter(part, tenant, agent), message.payload
         try:
             stored = await self._bus.store(subject, body, headers, msg_id=msg_id)
-        except BadMessage:  # it just fitted without our headers
+        except (BadMessage, NotStored):  # it just fitted without our headers; a stream keeps 64 KiB of them
+            headers = {name: value for name, value in headers.items() if len(value) <= LONG}
             headers[CUT] = str(len(body))
             stored = await self._bus.store(subject, body[: len(body) // 2], headers, msg_id=msg_id)
         return stored.seq

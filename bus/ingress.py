@@ -16,7 +16,16 @@ from .claim import BlobStore, check_out
 from .codec import encode, read_task
 from .dead_letters import DeadLetters
 from .envelope import BLOB, MSG_ID, RELAYED, REPLY_TO, TASK_ID, is_id, may_answer
-from .errors import BadMessage, BusLost, ConfigError, Failure, Interrupted, MailboxFull, NotStored
+from .errors import (
+    ActoriumError,
+    BadMessage,
+    BusLost,
+    ConfigError,
+    Failure,
+    Interrupted,
+    MailboxFull,
+    NotStored,
+)
 from .patience import pause
 from .port import Bus, Delivered, Feed
 from .subjects import (
@@ -93,6 +102,7 @@ class Relay:
 
         Raises:
             Interrupted: Deliveries may have been missed: run again on a feed of the next epoch.
+            ActoriumError: The blobs do not answer: run again, as after Interrupted.
         """
         self._lanes.clear()
         self._buffered = 0
@@ -101,8 +111,8 @@ class Relay:
                 await self._read(feed, lanes)
                 raise _Ended
         except ExceptionGroup as failed:
-            if failed.split((_Ended, Interrupted))[1] is not None:
-                raise
+            if (others := failed.split((_Ended, Interrupted))[1]) is not None:
+                raise _first(others) from failed
             if (interrupted := failed.subgroup(Interrupted)) is not None:
                 raise interrupted.exceptions[0] from None
 
@@ -143,7 +153,9 @@ class Relay:
         try:
             body = await check_out(self._blobs, message.payload, digest) if self._blobs else message.payload
             chosen = self._route(read_task(body))
-        except BadMessage as error:
+        except ActoriumError as error:
+            if error.retryable:
+                raise
             raise _Lost("bad_message", error.message) from error
         if chosen is None:
             raise _Lost("no_agent", "no agent has declared the skills for this task")
@@ -226,6 +238,13 @@ class Relay:
         result = f"result:{'.'.join(address)}:{task_id}"
         with suppress(BadMessage, NotStored):  # its dead letter stands
             await self._bus.store(public(*address, "outbox"), payload, told, msg_id=result)
+
+
+def _first(group: BaseException) -> BaseException:
+    """The error that a task group was ended by: on Python 3.11 nobody can suppress a group."""
+    while isinstance(group, BaseExceptionGroup):
+        group = group.exceptions[0]
+    return group
 
 
 def _now() -> float:

@@ -48,6 +48,8 @@ class NatsSubscription:
                 await self._raw.unsubscribe()
         except (nats_errors.Error, TimeoutError):
             log.debug("bus.unsubscribed_late", extra={"subject": self._raw.subject})
+        finally:  # what nats-py still knows it subscribes again at the next reconnect
+            self._connection.forget(self._raw)
 
 
 class NatsBus:

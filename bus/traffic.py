@@ -40,6 +40,11 @@ class Traffic(Client):
             if sid not in self._subs:
                 self._handlers.pop(sid, None)
 
+    def forget(self, raw: Subscription) -> None:
+        """Have a subscription that was closed never come back with a reconnect. Idempotent."""
+        for sid in [sid for sid, known in self._subs.items() if known is raw]:
+            self._remove_sub(sid)
+
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         super()._remove_sub(sid, max_msgs)
         self._handlers.pop(sid, None)

@@ -58,6 +58,8 @@ class ControlDesk:
     async def _do(self, host: PartitionHost, key: tuple[str, str], verb: str, message: Message) -> None:
         try:
             if verb == "result":
+                if not may_answer(message.reply):
+                    return
                 await self._result(host, key, message)
                 return
             answer = await self._act(host, key, verb, message.payload)

@@ -18,6 +18,7 @@ from ..bus.nats import NatsBus
 from ..bus.server import check_version, features, probe_mappings
 from ..bus.streams import META, META_PARTITIONS, StreamSettings, definitions, differences
 from ..bus.subjects import INBOX
+from ..bus.value import Json
 from ..storage.nats import NatsState
 from .config import Settings
 from .namespace import connect_bus
@@ -71,7 +72,7 @@ async def _examined(bus: NatsBus, settings: Settings, url: str, conf: str) -> li
     version = bus.server_version
     shown = ".".join(map(str, version))
     found = [_version(version, f"nats-server {shown} at {url}")]
-    account = await _account(bus)
+    account = await _account(bus, settings.partitions)
     found.append(account)
     if account.level is Level.MISSING:
         return found
@@ -88,14 +89,24 @@ def _version(version: Version, shown: str) -> Finding:
     return Finding("server", Level.OK, shown)
 
 
-async def _account(bus: NatsBus) -> Finding:
-    """JetStream, and how much the account may store."""
+async def _account(bus: NatsBus, partitions: int) -> Finding:
+    """JetStream, and how much the account may have."""
     try:
         info = await bus.js.api("INFO")
     except (BusError, ApiError) as error:
         says = f"JetStream does not answer: {error}"
         return Finding("jetstream", Level.MISSING, says, "enable it: nats-server -js, and for this account")
-    used, limit = info.get("storage", 0), info.get("limits", {}).get("max_storage", -1)
+    return room(info, partitions)
+
+
+def room(info: Json, partitions: int) -> Finding:
+    """Whether a JetStream account has room for what we make in it, by its own account of itself."""
+    limits = info.get("limits", {})
+    consumers, needed = limits.get("max_consumers", -1), partitions + 1  # one for each, and the relay's
+    if 0 <= consumers < needed:
+        says = f"the account may have {consumers} consumers, and {partitions} partitions need {needed}"
+        return Finding("jetstream", Level.MISSING, says, "raise max_consumers of the account")
+    used, limit = info.get("storage", 0), limits.get("max_storage", -1)
     says = f"{_size(used)} stored of {'no limit' if limit < 0 else _size(limit)}"
     if 0 <= limit < used * 10 / 9:
         return Finding(

@@ -6,6 +6,7 @@ itself (`lease.py`). Invariant: a partition is hosted only in an epoch that this
 """
 
 import asyncio
+import logging
 import math
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,15 +15,19 @@ import msgspec
 
 from ..actors.activation import GRACE
 from ..bus import subjects
-from ..bus.errors import BusError, Interrupted, Superseded
+from ..bus.errors import BusError, BusLost, Interrupted, Superseded
 from ..bus.port import Bus, Feed, Handler, Subscription
-from ..storage.errors import Conflict, StorageError, StoreUnavailable
+from ..storage.errors import StorageError, StoreUnavailable
 from ..storage.port import Leases, Owner
 from .ownership import Claim, Release, View, cleared, plan
 from .partition import Means, PartitionHost
+from .telemetry import LogEvent
+
+log = logging.getLogger("actorium.worker")
 
 SETTLING = 2.0  # seconds for which sibling workers count as alive before they are first seen
 PATIENCE = 30.0  # seconds that a partition whose agents are in the middle of calls waits before it moves
+STUCK = 15.0  # seconds, behind its grace, until a partition is handed back without what will not end
 RENEW_HELD = 15.0  # seconds between two renewals of stored letters that are still held
 
 
@@ -135,7 +140,7 @@ class Holder:
             # owners first: the session of every owner that is seen can be seen too, unless it was ended
             owners = await self._leases.owners(after=view.owner_revision)
             sessions = await self._leases.sessions(after=view.session_revision)
-        except (StoreUnavailable, BusError):
+        except (StorageError, BusError):
             return  # blind: no verdict
         now = self._clock()
         view.look(sessions, owners, now)
@@ -177,7 +182,7 @@ class Holder:
         try:
             owner = Owner(session=self._session, epoch=claim.epoch)
             revision = await self._leases.put_owner(claim.part, owner, revision=claim.revision)
-        except (Conflict, StoreUnavailable):
+        except StorageError:
             return False
         host = PartitionHost(claim.part, claim.epoch, self._means)
         holding = Holding(claim.epoch, revision, host)
@@ -218,12 +223,17 @@ class Holder:
             await holding.control.close()
 
     async def _open(self, bus: Bus, part: int, holding: Holding) -> Feed:
+        told = BusLost.code  # that a server is away is said elsewhere
         while True:
             try:
                 return await bus.feed(part, holding.epoch)
             except Superseded:
                 raise
-            except BusError:
+            except BusError as error:
+                if told != error.code:
+                    told = error.code
+                    fields = {"part": part, "code": error.code, "error": error.message}
+                    log.warning(LogEvent.PARTITION_UNFED, extra={"fields": fields})
                 await asyncio.sleep(0.25)
 
     async def _next_epoch(self, part: int, holding: Holding) -> None:
@@ -253,12 +263,17 @@ class Holder:
         holding.releasing = True
         if holding.control is not None:
             await holding.control.close()
-        await holding.host.drain(grace)
+        drained = self._tasks.create_task(holding.host.drain(grace))
+        if not (await asyncio.wait([drained], timeout=grace + STUCK))[0]:
+            log.warning(LogEvent.PARTITION_STUCK, extra={"fields": {"part": part}})  # it cannot be cut short
+            drained.cancel()
+            await asyncio.wait([drained])
+            holding.host.abandon()
         if holding.task is not None:
             await asyncio.wait([holding.task])
         self._held.pop(part, None)
         owner = cleared(Owner(session=self._session, epoch=holding.epoch))
-        with suppress(Conflict, StoreUnavailable, BusError):
+        with suppress(StorageError, BusError):
             await self._leases.put_owner(part, owner, revision=holding.revision)
         await self._announce()
 
@@ -267,7 +282,7 @@ class Holder:
             await self._means.bus.publish(subjects.CHANGED, b"")
 
     async def _renew_held(self) -> None:
-        for host in self._hosts.values():
+        for host in list(self._hosts.values()):  # partitions come and go meanwhile
             if host.feed is not None:
                 for token in host.overdue():
                     with suppress(BusError):

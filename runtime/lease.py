@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from ..bus.errors import BusError
-from ..storage.errors import StoreUnavailable
+from ..storage.errors import LeaseLost, StorageError
 from ..storage.port import Leases, Session
 
 LAG_PERIOD = 0.25  # seconds between two looks at the event loop
@@ -136,7 +136,7 @@ class Lease:
         watching = asyncio.create_task(self._watch())
         try:
             await self._renew_until_stopped(leases)
-            with contextlib.suppress(BusError, StoreUnavailable):
+            with contextlib.suppress(BusError, StorageError):
                 await leases.end_session(self.session.id)
         finally:
             watching.cancel()
@@ -150,7 +150,9 @@ class Lease:
                 beat = self.session.beat + 1
                 self.session = msgspec.structs.replace(self.session, beat=beat)
                 revision = await leases.put_session(self.session, revision=revision)
-            except StoreUnavailable:
+            except LeaseLost:
+                raise
+            except StorageError:  # no answer, or a server that is full: nobody else can write either
                 await asyncio.sleep(self._ttl / 20)  # blind, not dead: nobody else can see either
                 continue
             self._tenure.renewed(sent, self._clock())

@@ -73,6 +73,8 @@ class Quarantine:
                 self._outside[task_id] -= 1
                 if not cut:
                     await self._enter(task_id)
+                    if task_id not in self._outside:  # acquitted while it waited for its turn
+                        self._leave(task_id)
 
     async def _enter(self, task_id: str) -> None:
         if self._outside.get(task_id) or self._inside == task_id:

@@ -28,6 +28,8 @@ class LogEvent(StrEnum):
     SESSION_LOST = "session.lost"
     AGENT_STOPPED = "agent.stopped"
     NOT_SENT = "message.not_sent"
+    PARTITION_STUCK = "partition.stuck"
+    PARTITION_UNFED = "partition.unfed"
 
 
 KNOWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "fields"}

@@ -4,6 +4,8 @@ Not responsible for judging who is dead. Invariant: an id of a session that was 
 a worker that was judged dead cannot come back unseen.
 """
 
+import logging
+from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +20,8 @@ from .nats_write import Overtaken
 from .port import Owner, OwnerSeen, Session, SessionSeen
 
 T = TypeVar("T")
+
+log = logging.getLogger("actorium.storage")
 
 DAY = 86_400.0
 
@@ -44,6 +48,7 @@ class NatsLeases:
         self._nodes = Bucket(js, nodes, patience, max_age=DAY)
         self._owners = Bucket(js, owners, patience)
         self._unsettled: set[str] = set()
+        self._unread: dict[str, int] = {}  # subjects that were told, and where
 
     async def ensure(self, replicas: int = 1) -> None:
         """Make the two buckets where there are none.
@@ -110,20 +115,33 @@ class NatsLeases:
     async def sessions(self, *, after: int = 0) -> list[SessionSeen]:
         """Session keys changed behind a revision, in revision order, read from the leader.
 
+        A key that holds no session, because somebody else writes to the bucket, is logged and left out.
+
         Raises:
-            Corrupt: A key holds no session; somebody else writes to the bucket.
             StoreUnavailable: No answer in time: no verdict can be based on this.
         """
-        return [self._session(past) async for past in self._nodes.changes("*", after)]
+        return await self._read(self._nodes.changes("*", after), self._session)
 
     async def owners(self, *, after: int = 0) -> list[OwnerSeen]:
         """Owner keys changed behind a revision, in revision order, read from the leader.
 
+        A key that holds no owner is logged and left out: whoever owns the partition goes on.
+
         Raises:
-            Corrupt: A key holds no owner; somebody else writes to the bucket.
             StoreUnavailable: No answer in time.
         """
-        return [self._owner(past) async for past in self._owners.changes("*", after)]
+        return await self._read(self._owners.changes("*", after), self._owner)
+
+    async def _read(self, changes: AsyncIterator[Past], read: Callable[[Past], T]) -> list[T]:
+        found: list[T] = []
+        async for past in changes:
+            try:
+                found.append(read(past))
+            except Corrupt as error:
+                if self._unread.get(past.message.subject) != past.seq:
+                    self._unread[past.message.subject] = past.seq
+                    log.error("storage.unread", extra={"error": error.message})  # noqa: TRY400  # no bug of ours
+        return found
 
     def _session(self, past: Past) -> SessionSeen:
         session = None if is_marker(past) else _decode(past, Session)

@@ -134,6 +134,14 @@ async def test_what_belongs_to_nobody_cannot_be_redriven(bus):
     assert [letter.seq for letter in await dead.list()] == [lost]
 
 
+async def test_headers_that_just_fitted_are_left_out(bus):
+    """A stream has room for 64 KiB of them, and ours come on top: the letter is kept all the same."""
+    dead = DeadLetters(bus)
+    seq = await put(dead, message=Message(A, b"hi", {TASK_ID: "t1", "traceparent": "x" * 65_450}))
+    (letter,) = await dead.list()
+    assert (letter.seq, letter.reason, letter.headers[TASK_ID]) == (seq, "attempts", "t1")
+
+
 async def test_a_body_that_just_fitted_is_cut(bus):
     """A message that leaves no room for our headers is kept in part, and not redriven as if whole."""
     dead = DeadLetters(bus)

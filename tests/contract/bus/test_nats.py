@@ -69,6 +69,24 @@ async def test_nothing_stored_is_lost_when_the_server_is_killed(nats_server, nat
     await bus.close()
 
 
+async def test_a_subscription_that_was_closed_while_the_server_died_stays_closed(nats_server, nats_bus):
+    """A reconnect does not bring it back beside the next one on its subject: asks would run twice."""
+    heard = []
+    first = await nats_bus.subscribe("ctl.7.*.*", lambda message: heard.append("first"))
+    closing = asyncio.create_task(first.close())
+    await asyncio.sleep(0)
+    nats_server.kill()
+    nats_server.start()
+    await closing
+    await eventually(lambda: nats_bus.connected)
+    await nats_bus.subscribe("ctl.7.*.*", lambda message: heard.append("second"))
+    await nats_bus.publish("ctl.7.default.a", b"")
+    await nats_bus.subscribe("end", lambda message: heard.append("end"))
+    await nats_bus.publish("end", b"")
+    await eventually(lambda: "end" in heard)
+    assert heard == ["second", "end"]
+
+
 async def test_unacknowledged_comes_again_after_a_kill(nats_server, nats_bus):
     """After a kill the next epoch gets everything that was not acknowledged, in order.
 

@@ -7,11 +7,12 @@ import pytest
 
 from actorium.bus.codec import read_result
 from actorium.bus.dead_letters import DeadLetters
-from actorium.bus.envelope import MSG_ID, REPLY_TO, TASK_ID
+from actorium.bus.envelope import BLOB, MSG_ID, REPLY_TO, TASK_ID
 from actorium.bus.errors import MailboxFull, Superseded
 from actorium.bus.ingress import Relay
 from actorium.bus.streams import StreamSettings
 from actorium.bus.subjects import INBOX, INGRESS, OUTBOX, inbox, partition
+from actorium.storage.memory import MemoryBlobs
 from eventually import eventually
 
 
@@ -161,6 +162,19 @@ async def test_the_orchestrator_chooses(connect):
         await eventually(lambda: relayed(bus, 1))
     assert await bodies(bus, "writer") == [b'{"action":"write"}']
     assert sorted(letter.reason for letter in letters) == ["bad_message", "no_agent"]
+
+
+async def test_a_task_whose_body_is_not_there_stops_nobody_behind_it(connect):
+    """Anybody can name a blob that does not exist."""
+    bus = await connect()
+    async with relaying(bus, blobs=MemoryBlobs()) as running:
+        await bus.publish("orchestrator.inbox", b"", {BLOB: "0" * 64, TASK_ID: "t1"})
+        await bus.publish("agents.zed.inbox", b"behind")
+        (letter,) = await eventually(lambda: dead(bus, 1))
+        await eventually(lambda: relayed(bus, 1))
+        assert not running.done()
+    assert letter.reason == "bad_message"
+    assert await bodies(bus, "zed") == [b"behind"]
 
 
 async def test_a_message_is_relayed_once_over_takeovers(connect):

@@ -7,7 +7,7 @@ import pytest
 
 from actorium.bus.errors import ConfigError
 from actorium.bus.patience import Patience
-from actorium.storage.errors import Conflict, Corrupt, LeaseLost, StoreUnavailable
+from actorium.storage.errors import Conflict, LeaseLost, StoreUnavailable
 from actorium.storage.nats import NatsLeases
 from actorium.storage.port import Leases, Owner, OwnerSeen, Session, SessionSeen
 
@@ -160,12 +160,18 @@ async def test_the_buckets_are_ordinary_key_value_buckets(nats_url, nats_leases,
     assert entry.revision == alpha
 
 
-async def test_a_foreign_value_is_named(js, nats_leases, unique) -> None:
-    """Something that is no owner, written by somebody else, is reported with its subject."""
-    await js.publish(f"$KV.owners-{unique}.7", b"me")
+async def test_a_foreign_value_is_left_out_and_said_once(js, nats_leases, unique, caplog) -> None:
+    """What is no owner, or no partition, written by somebody else, stops nobody from seeing the others."""
+    for key in ("7", "seven"):
+        await js.publish(f"$KV.owners-{unique}.{key}", b"me")
+    await nats_leases.put_owner(8, Owner(session="alpha", epoch=1), revision=0)
 
-    with pytest.raises(Corrupt, match=f"owners-{unique}.7"):
-        await nats_leases.owners()
+    for _ in range(2):
+        assert [seen.part for seen in await nats_leases.owners()] == [8]
+
+    told = [record.error for record in caplog.records if record.message == "storage.unread"]
+    assert len(told) == 2
+    assert f"owners-{unique}.7 " in told[0]
 
 
 async def test_a_poll_without_news_is_one_request(js, nats_leases) -> None:

@@ -1,22 +1,25 @@
 """What a worker makes of what it sees, when others act between two of its looks."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
 
 import pytest
 
+from actorium.actors.activation import GRACE
+from actorium.actors.context import Context
 from actorium.actors.ledger import ActorLedger
 from actorium.bus import subjects
 from actorium.bus.envelope import Envelope
 from actorium.bus.errors import BusError
 from actorium.bus.task import Task
-from actorium.runtime.holder import PATIENCE
+from actorium.runtime.holder import PATIENCE, STUCK
 from actorium.runtime.ownership import share
 from actorium.runtime.partition import PartitionHost
 from actorium.storage.errors import StoreUnavailable
 from actorium.storage.memory import MemoryLeases
 from actorium.storage.port import Owner, OwnerSeen, Session, SessionSeen
-from simulation.cluster import AGENTS, PARTITIONS, TTL, Bugs, Cluster, SimWorker
+from simulation.cluster import AGENTS, PARTITIONS, TTL, Adder, Bugs, Cluster, SimWorker
 
 
 @pytest.fixture
@@ -237,3 +240,33 @@ def test_a_partition_in_the_middle_of_calls_moves_when_they_have_ended_or_after_
 
     cluster.pass_time(PATIENCE)
     assert owners(cluster) == wanted
+
+
+def test_a_handler_that_cannot_be_cut_short_does_not_keep_its_neighbours(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The partition is handed back without it, after its grace and a while."""
+    deaf = [True]
+
+    async def receive(self: Adder, message: Task, ctx: Context) -> int:
+        while deaf[0] and message.spec["id"] == "deaf":
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(1.0)
+        self.state.log.append(message.spec["id"])
+        return 0
+
+    monkeypatch.setattr(Adder, "receive", receive)
+    one = cluster.start()
+    cluster.pass_time(2 * TTL)
+    spec = {"amount": 1, "kind": "add", "pause": 0.0}
+    for agent in AGENTS:
+        ask(cluster, agent, spec | {"id": "deaf"})
+    two = cluster.start()
+    cluster.pass_time(2 * TTL + GRACE + STUCK)
+    assert set(owners(cluster).values()) == {one.session, two.session}
+    moved = next(agent for agent in AGENTS if subjects.partition("default", agent) in two.hosts)
+    ask(cluster, moved, spec | {"id": "after"})
+    assert written(cluster, moved) == ["after"]
+    deaf.clear()
+    deaf.append(False)
+    cluster.pass_time(2.0)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from actorium.runtime.lease import Lease, Tenure
+from actorium.storage.errors import StorageError
 from actorium.storage.memory import MemoryLeases
 from actorium.storage.port import Leases, Session
 from eventually import eventually
@@ -39,9 +40,20 @@ def test_a_renewal_that_is_answered_after_the_term_is_a_gap() -> None:
     assert tenure.held(114.9)
 
 
-async def test_a_worker_that_was_stopped_knows_it_by_its_clock() -> None:
-    """No renewal is needed to know that the lease is over; the next one begins another tenure."""
-    leases, now = MemoryLeases(), [1000.0]
+class Full(MemoryLeases):
+    """A store that has no room for one more write, for a while."""
+
+    left = 3
+
+    async def put_session(self, session: Session, *, revision: int) -> int:
+        if revision and self.left:
+            self.left -= 1
+            raise StorageError("insufficient resources")
+        return await super().put_session(session, revision=revision)
+
+
+def leased(leases: Leases, lost: Callable[[], None], clock: Callable[[], float]) -> Lease:
+    """A lease that is renewed every 25 ms."""
 
     async def connect() -> tuple[Leases, Callable[[], Awaitable[None]]]:
         return leases, close
@@ -49,15 +61,35 @@ async def test_a_worker_that_was_stopped_knows_it_by_its_clock() -> None:
     async def close() -> None:
         pass
 
-    lease = Lease(
+    return Lease(
         Session(id="s", node="n"),
-        TTL / 100,  # renewed every 25 ms, by a clock that stands
+        TTL / 100,
         connect,
         watched=asyncio.get_running_loop(),
-        lost=lambda: None,
+        lost=lost,
         beat=lambda lag: None,
-        clock=lambda: now[0],
+        clock=clock,
     )
+
+
+async def test_a_server_that_is_full_ends_no_worker() -> None:
+    """Nobody else can write either; when there is room again it goes on."""
+    leases, lost, now = Full(), [], [1000.0]
+    lease = leased(leases, lambda: lost.append(True), lambda: now[0])
+    await lease.open()
+    try:
+        await eventually(lambda: not leases.left)
+        now[0] = 2000.0
+        await eventually(lease.held)
+        assert not lost
+    finally:
+        await lease.close()
+
+
+async def test_a_worker_that_was_stopped_knows_it_by_its_clock() -> None:
+    """No renewal is needed to know that the lease is over; the next one begins another tenure."""
+    now = [1000.0]
+    lease = leased(MemoryLeases(), lambda: None, lambda: now[0])  # by a clock that stands
     await lease.open()
     try:
         assert lease.held()

@@ -85,3 +85,21 @@ async def test_one_that_was_cut_short_leaves_its_place(stays):
     await eventually(lambda: ward.inside == ["a", "b"])
     ward.out.set()
     await second
+
+
+async def test_one_that_is_acquitted_while_it_waits_to_come_back_keeps_nobody_out():
+    """Its next call may lead to another suspect, which waits for its turn."""
+    quarantine, done = Quarantine(suspicion=0.05), asyncio.Event()
+
+    async def other() -> None:
+        async with quarantine.alone("o", attempts=4):
+            await done.wait()
+
+    async with asyncio.TaskGroup() as group, quarantine.alone("a"):
+        async with quarantine.outside("a"):
+            group.create_task(other())
+            await turns()
+            asyncio.get_running_loop().call_later(0.2, done.set)
+        # `o` was inside: it came back when that was done, and its own time was over by then
+        async with asyncio.timeout(5), quarantine.outside("a"), quarantine.alone("c"):
+            pass
