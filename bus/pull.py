@@ -259,6 +259,7 @@ class Puller:
     def _swept(self, sweeper: asyncio.Task[None]) -> None:
         if not sweeper.cancelled():  # our bug: without the sweep nobody would notice a silent server
             log.critical("bus.sweep_failed", exc_info=sweeper.exception())
+            self._sweeper = None  # the next pull starts another
             self._interrupt("its timers have failed")
 
     async def _revive(self, pull: Pull, *, suspect: bool) -> None:

@@ -10,12 +10,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from actorium.runtime.server.fetch import ServerNotFound, resolve
 from servers import TestServer
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # what a shell starts behind itself ignores Ctrl-C,
     signal.signal(signal.SIGINT, signal.default_int_handler)  # and so would the programs that tests interrupt
+
+# a busy machine is no finding: what is slow is measured in benchmarks/, never judged by a test
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 SERVER_FIXTURES = {"nats_binary", "nats_url", "nats_server", "nats_server_factory"}
 
