@@ -11,11 +11,11 @@ from collections.abc import Callable
 from ..bus.errors import ActoriumError
 from ..bus.task import AgentStatus, Result
 from .definition import Definition
-from .errors import ActorStopped
-from .handling import Handling, guarded
+from .errors import ActorStopped, HandlerFailed
+from .handling import Handling
 from .ledger import ActorLedger
 from .mailbox import Mailbox
-from .outcome import Crash, Interrupt, Tally, failure
+from .outcome import Interrupt, Tally, failure
 from .port import Behaviour, Letter, Post
 
 GLANCE = 0.25  # seconds between two looks at whether waiting still makes sense
@@ -35,8 +35,8 @@ class Activation:
     """
 
     __slots__ = (
-        "_behaviour", "_clock", "_cut", "_handling", "_held", "_ledger", "_mailbox", "_post", "_resting",
-        "_searching", "_task", "_turn", "born", "definition", "fault", "last_activity",
+        "_clock", "_cut", "_handling", "_held", "_instance", "_ledger", "_mailbox", "_post", "_resting",
+        "_searching", "_task", "_turn", "_why", "born", "definition", "fault", "last_activity",
     )  # fmt: skip
 
     def __init__(
@@ -50,14 +50,14 @@ class Activation:
         self.definition = definition
         self.born = self.last_activity = clock()
         self.fault: ActoriumError | None = None
-        self._behaviour = behaviour
         self._ledger = ledger
         self._post = post
         self._clock = clock
         self._handling = Handling(definition, behaviour, ledger, post, clock)
         self._cut = self._handling.cut
+        self._instance = self._handling.instance
         self._mailbox: Mailbox[Letter] = Mailbox(definition.options.mailbox)
-        self._resting = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
+        self._resting, self._why = definition.resting, definition.given_up
         self._task: asyncio.Task[None] | None = None
         self._held = False  # no further letter is taken
         self._searching = False
@@ -114,14 +114,12 @@ class Activation:
             return found
         self._searching = True
         try:
-            return await self._ledger.find_task(task_id)
+            return await self._ledger.find(task_id)
         finally:
             self._searching = False
 
     async def start(self) -> None:
-        """Make the instance, unless the agent is stopped; one that cannot start is supervised."""
-        if self._resting not in PARKED:
-            await self._begin()
+        """Nothing yet: its first letter makes the instance, and a process that dies of that is counted."""
 
     def offer(self, letter: Letter) -> None:
         """Queue a letter; a stopped actor refuses an ask at once and keeps a stored letter.
@@ -163,16 +161,18 @@ class Activation:
             grace: Seconds the letter in hand gets; then it is cut short, and repeated after a restart.
         """
         await self._quiet(grace)
-        await guarded(self._behaviour.stop())
+        await self._instance.end()
         self._park(status)
 
     async def restart(self, grace: float = GRACE) -> None:
         """Finish the letter in hand, then go on with a fresh instance and the last durable state."""
         await self._quiet(grace)
         turn = self._turn
-        await guarded(self._behaviour.stop())
+        await self._instance.end()
         self._resting = AgentStatus.IDLE
-        await self._begin()
+        crash = await self._instance.begin(self._ledger.progress.state)
+        if crash is not None:
+            await self._recover(str(crash))
         if turn == self._turn:
             self._held = False
             self.wake()
@@ -181,7 +181,7 @@ class Activation:
         """Finish the letter in hand, call `on_stop`, and give back what waits, in order."""
         await self._quiet(grace)
         if self._resting not in PARKED:
-            await guarded(self._behaviour.stop())
+            await self._instance.end()
         return self._give_back()  # the one in hand too, where its record failed meanwhile
 
     def abandon(self) -> list[Letter]:
@@ -189,7 +189,7 @@ class Activation:
         self._handling.gone = True
         if self._task is not None:
             self._task.cancel()
-        self._behaviour.discard()
+        self._instance.discard()
         return self._give_back()
 
     def _give_back(self) -> list[Letter]:
@@ -223,8 +223,8 @@ class Activation:
         await asyncio.wait([task])
         self._cut.over = False
 
-    def _park(self, status: AgentStatus) -> None:
-        self._resting = status
+    def _park(self, status: AgentStatus, why: str = "") -> None:
+        self._resting, self._why = status, why
         self._held = False
         for letter in self._mailbox.take_all():
             if letter.seq:
@@ -235,7 +235,8 @@ class Activation:
     def _refuse(self, letter: Letter) -> None:
         if letter.reply is not None:
             name = self.definition.name
-            hint = f"agent {name!r} is stopped; actorium agent restart {name}"
+            said = f"was given up: {self._why}" if self._why else "is stopped"
+            hint = f"agent {name!r} {said}; actorium agent restart {name}"
             self._post.spawn(letter.reply(failure(ActorStopped(hint, agent=name))))
 
     async def _drain(self) -> None:
@@ -248,10 +249,22 @@ class Activation:
                     break
                 await self._take(letter)
         except ActoriumError as error:
-            self.fault = error
-            self._post.faulted(error)
+            self._give_up(error)
+        except asyncio.CancelledError:
+            if self._handling.ours():
+                raise
+            self._give_up(HandlerFailed("cancelled by code of an earlier turn", agent=self.definition.name))
         finally:
             self._task = None
+
+    def _give_up(self, error: ActoriumError) -> None:
+        """Have the activation made anew; an ask in hand is told at once, for it may have run."""
+        current = self._handling.current
+        if current is not None and current.reply is not None:
+            self._handling.current = None
+            self._post.spawn(current.reply(failure(error)))
+        self.fault = error
+        self._post.faulted(error)
 
     async def _take(self, letter: Letter) -> None:
         try:
@@ -266,31 +279,28 @@ class Activation:
             await self._recover(failed.error)
         self.last_activity = self._clock()
 
-    async def _begin(self) -> None:
-        begun = await guarded(self._behaviour.start(self._ledger.progress.state))
-        if isinstance(begun, Crash):
-            await self._recover(str(begun))
-
     async def _recover(self, error: str) -> None:
         """After a failure: do what the supervisor says, until an instance lives or none shall."""
-        turn, crash = self._turn, error
+        turn = self._turn
         while True:
             self.tally.restarts += 1
-            self._behaviour.discard()
+            self._instance.discard()
             try:
                 with self._cut:
-                    directive = await self._post.supervise(self.definition, crash)
+                    directive = await self._post.supervise(self.definition, error)
                     await asyncio.sleep(directive.delay if directive.restart else 0.0)
             except Interrupt:
                 return
             if turn != self._turn:
                 return  # somebody stopped or restarted it meanwhile
             if not directive.restart:
-                self._park(AgentStatus.ERROR)
-                await self._post.event("stopped", "", reason=directive.reason, error=crash)
+                self._park(AgentStatus.ERROR, directive.reason)
+                await self._post.event("stopped", "", reason=directive.reason, error=error)
                 return
-            await self._post.event("restarted", "", error=crash, delay=directive.delay)
-            begun = await guarded(self._behaviour.start(self._ledger.progress.state))
-            if not isinstance(begun, Crash):
+            await self._post.event("restarted", "", error=error, delay=directive.delay)
+            if self.waiting:
+                return  # the turn of the first that waits makes it, and counts what dies of that
+            crash = await self._instance.begin(self._ledger.progress.state)
+            if crash is None:
                 return
-            crash = str(begun)
+            error = str(crash)

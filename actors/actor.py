@@ -19,7 +19,7 @@ from ..bus.value import Json
 from .context import Context
 from .definition import Definition, Options
 from .errors import UnknownKind
-from .message import resolve
+from .message import readable, resolve
 
 if TYPE_CHECKING:
     from .carrier import Carrier
@@ -114,7 +114,7 @@ def state_type(kind: type[Actor]) -> type[msgspec.Struct] | None:
     """The Struct a class declares as its `state`; None for a stateless actor.
 
     Raises:
-        ConfigError: What it declares is no Struct, or has fields without defaults.
+        ConfigError: What it declares is no Struct, or has fields without defaults or that cannot be read.
     """
     owner = next(base for base in kind.__mro__ if "state" in inspect.get_annotations(base))
     declared = resolve(inspect.get_annotations(owner)["state"], owner.__module__)
@@ -125,4 +125,5 @@ def state_type(kind: type[Actor]) -> type[msgspec.Struct] | None:
     missing = [field.name for field in msgspec.structs.fields(declared) if field.required]
     if missing:
         raise ConfigError(f"{declared.__name__}.{missing[0]}, state of {kind.__name__}, needs a default")
+    readable([declared], f"{kind.__name__}.state")
     return declared

@@ -26,7 +26,7 @@ class LocalBehaviour:
     """One actor instance and the code around it."""
 
     __slots__ = (
-        "_courier", "_definition", "_instance", "_kind", "_left", "_packed", "_read", "_state_type", "_sync",
+        "_courier", "_definition", "_instance", "_kind", "_left", "_packed", "_read", "_states", "_sync",
     )  # fmt: skip
 
     def __init__(self, definition: Definition, kind: type[Actor], courier: Courier) -> None:
@@ -35,7 +35,8 @@ class LocalBehaviour:
         self._courier = courier
         self._read = reader(kind.receive)
         self._sync = not inspect.iscoroutinefunction(kind.receive)
-        self._state_type = state_type(kind)
+        declared = state_type(kind)
+        self._states = None if declared is None else msgspec.json.Decoder(declared)
         self._instance: Actor | None = None
         self._left = (
             False  # a thread that was cut short still has the instance: the next message gets another
@@ -46,9 +47,8 @@ class LocalBehaviour:
         """Make a fresh instance with the last durable state (JSON values; None: the defaults)."""
         self._left = False
         instance = _make(self._kind, self._definition)
-        if self._state_type is not None:
-            told = {} if state is None else state
-            instance.state = msgspec.convert(told, self._state_type, str_keys=True)
+        if self._states is not None:
+            instance.state = self._states.decode(b"{}" if state is None else msgspec.json.encode(state))
             self._packed = msgspec.json.encode(instance.state)
         await instance.on_start(self._context(Envelope(), "", 1))
         self._instance = instance
@@ -102,15 +102,22 @@ class LocalBehaviour:
         """The state as it was before a message that was refused or cut short."""
         if self._left:
             self._instance = None
-        elif self._state_type is not None:
-            instance.state = msgspec.json.decode(self._packed, type=self._state_type)
+        elif self._states is not None:
+            instance.state = self._states.decode(self._packed)
 
     def _changed(self, instance: Actor) -> bytes | None:
-        if self._state_type is None:
+        """The state where it changed. Raises TypeError: no later instance could begin with it."""
+        if self._states is None:
             return None
         packed = msgspec.json.encode(instance.state)
         if packed == self._packed:
             return None
+        try:
+            self._states.decode(packed)
+        except msgspec.ValidationError as error:
+            raise TypeError(
+                f"the state that {self._kind.__name__} left is not what it declares: {error}"
+            ) from error
         self._packed = packed
         return packed
 

@@ -54,7 +54,7 @@ class Carriage:
         wall: Callable[[], float] = time.time,
     ) -> None:
         self.definition = definition
-        self.status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
+        self.status = definition.resting
         self.born = self.last_activity = clock()
         self.fault: ActoriumError | None = None
         self._carrier = carrier
@@ -103,13 +103,13 @@ class Carriage:
         """Take up the runs that an owner before us left. Raises StorageError."""
         name, tenant = self.definition.name, self.definition.tenant
         for card in await self._cards.of(self._post.part, tenant, name):
-            self._ready.append(Carried(card))
+            self._ready.append(Carried(card, doubted=True))
         self.wake()
 
     def adopt(self, card: Card) -> None:
         """Carry a run whose card was found, unless it is in our hands already."""
         if self._find(card.task_id) is None and not self._carrying.held:
-            self._ready.append(Carried(card))
+            self._ready.append(Carried(card, doubted=True))
             self.wake()
 
     def offer(self, letter: Letter) -> None:

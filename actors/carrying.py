@@ -8,6 +8,7 @@ its task is delivered again, and finds what stands.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import TypeAlias, TypeVar
 
 import msgspec
@@ -42,6 +43,7 @@ class Carried(msgspec.Struct, eq=False):
         reply: Who waits for the result in this very process.
         cuttable: It is being carried, so a cancellation loses nothing.
         woken: There was news while it was carried: it looks again before it parks.
+        doubted: An earlier owner, or an earlier try of ours, may have kept its result in the outbox.
         over: Its result was told, and its card goes.
         receipt: What became of its cancel.
     """
@@ -52,6 +54,7 @@ class Carried(msgspec.Struct, eq=False):
     task: asyncio.Task[None] | None = None
     cuttable: bool = False
     woken: bool = False
+    doubted: bool = False
     over: bool = False
     receipt: Receipt | None = None
     admission: asyncio.Task[None] | None = None
@@ -176,15 +179,20 @@ class Carrying:
         ms = result.metrics.execution_time_ms
         await self._post.event(kind, card.task_id, status=result.status, ms=ms)
         await asyncio.gather(
-            self._insist(carried, lambda: self._post.publish(card, result)),
+            self._insist(carried, lambda: self._publish(carried, result)),
             self._insist(carried, lambda: self._carrier.told(self.order(card))),
         )
         if carried.reply is not None and self._post.owned():
-            await carried.reply(result)
+            with suppress(ActoriumError):
+                await carried.reply(result)
         if card.wakes and card.told:
             await self._insist(carried, lambda: self._post.wake(card.wakes, card.parent))
         carried.over = True
         await self._insist(carried, lambda: self._cards.remove(self._post.part, card))
+
+    async def _publish(self, carried: Carried, result: Result) -> None:
+        doubted, carried.doubted = carried.doubted, True
+        await self._post.publish(carried.card, result, doubted=doubted)
 
     async def keep_parked(self, carried: Carried, parked: Parked) -> None:
         """Write down that nobody carries it, and tell whoever gave it, so that he may rest too."""
@@ -311,7 +319,8 @@ class Carrying:
         if letter.seq:
             await self._post.settle(letter, result, again=again)
         elif letter.reply is not None:
-            await letter.reply(result)
+            with suppress(ActoriumError):
+                await letter.reply(result)
         carried.letter = None
 
     async def _acknowledge(self, letter: Letter) -> None:

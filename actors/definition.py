@@ -8,6 +8,7 @@ from enum import StrEnum
 import msgspec
 
 from ..bus.subjects import DEFAULT_TENANT
+from ..bus.task import AgentStatus
 from ..bus.value import JsonObject
 from .supervision import Policy, Restart
 
@@ -48,7 +49,8 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         kind: Where its class is: `module:Class`. A script counts as the module of its file's name.
         config: Keyword arguments of the class: JSON values.
         skills: Actions it can do: a task sent to `orchestrator.inbox` goes to an agent with its action here.
-        stopped: Somebody stopped it; it answers nothing until it is restarted.
+        stopped: It answers nothing until it is started, and its stored tasks wait.
+        given_up: Why its supervisor stopped it; empty: somebody did.
     """
 
     name: str
@@ -59,8 +61,16 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str = ""
     skills: tuple[str, ...] = ()
     stopped: bool = False
+    given_up: str = ""
 
     @property
     def key(self) -> str:
         """Its key in the registry: `<tenant>.<name>`."""
         return f"{self.tenant}.{self.name}"
+
+    @property
+    def resting(self) -> AgentStatus:
+        """What it is while it does nothing."""
+        if not self.stopped:
+            return AgentStatus.IDLE
+        return AgentStatus.ERROR if self.given_up else AgentStatus.STOPPED

@@ -6,9 +6,8 @@ after the record of its start.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
-from typing import TypeVar
 
 import msgspec
 
@@ -18,13 +17,12 @@ from ..bus.task import Result, Status
 from .cut import Cut
 from .definition import Definition, Isolation
 from .errors import BadTask, Cancelled, HandlerFailed, Reject, Undeliverable, Unread
+from .instance import Instance
 from .ledger import ActorLedger
-from .outcome import Crash, Interrupt, Tally, failure
+from .outcome import Crash, Interrupt, Tally, Unmade, failure
 from .port import Behaviour, Letter, Outcome, Post
 from .progress import Bury, Doubt, Repeat, Run, judge
 from .refusal import refusal
-
-T = TypeVar("T")
 
 REPLACED = "the agent's owner was replaced; whether it ran is unknown"
 
@@ -44,11 +42,12 @@ class Handling:
         cut: Cuts what may be cut short: an attempt, and waiting for its turn.
         trying: Whether the actor's code runs.
         gone: Somebody else owns the actor: he makes the attempt again.
+        instance: The actor's code.
     """
 
     __slots__ = (
         "_behaviour", "_clock", "_definition", "_ledger", "_post",
-        "current", "cut", "gone", "tally", "trying",
+        "current", "cut", "gone", "instance", "tally", "trying",
     )  # fmt: skip
 
     def __init__(
@@ -62,6 +61,7 @@ class Handling:
         self.current: Letter | None = None
         self.cut = Cut()
         self.gone = False
+        self.instance = Instance(behaviour, self.ours)
         self.tally = Tally()
         self.trying = False
         self._definition = definition
@@ -69,6 +69,10 @@ class Handling:
         self._ledger = ledger
         self._post = post
         self._clock = clock
+
+    def ours(self) -> bool:
+        """Whether a cancellation of our task is ours; where not, the actor's code cancelled it."""
+        return self.cut.asked or self.gone or self._post.ending()
 
     async def handle(self, letter: Letter) -> Failed | None:
         """Bring a letter to its end.
@@ -95,6 +99,8 @@ class Handling:
             stopped = Cancelled(f"agent {name!r} was stopped in the middle", agent=name, why="stopped")
             await self._answer(letter, failure(stopped))
             return None
+        if isinstance(tried, Unmade):
+            return Failed(str(tried), again=True)
         if isinstance(tried, Crash):
             return await self._asked_in_vain(letter, str(tried))
         if tried.state is not None:
@@ -130,10 +136,11 @@ class Handling:
 
     async def _stored(self, letter: Letter) -> Failed | None:
         allowed = self._allowed(letter)
-        letter.cancelled = letter.cancelled or letter.seq in self._ledger.progress.cancelled
-        verdict = judge(self._ledger.progress, letter.seq, letter.task_id, allowed)
+        progress = self._ledger.progress
+        letter.cancelled = letter.cancelled or (letter.seq, letter.task_id) in progress.cancelled
+        verdict = judge(progress, letter.seq, letter.task_id, allowed)
         if isinstance(verdict, Doubt):
-            found = await self._ledger.find(letter.seq)
+            found = await self._ledger.find(letter.task_id)
             verdict = (
                 Repeat(found, again=True)
                 if found is not None
@@ -141,7 +148,7 @@ class Handling:
             )
         match verdict:
             case Repeat(result, again):
-                await self._post.settle(letter, result, again=again)
+                await self._post.settle(letter, result, again=again or await self._is_kept(letter))
             case Bury(attempts) if not letter.cancelled:
                 error = f"given up after {attempts} attempts, the last of which ended its process"
                 await self._bury(letter, "process_died", error, attempts)
@@ -155,6 +162,14 @@ class Handling:
                             await quarantine.enter_async_context(self._post.alone(letter, attempt - 1))
                     return await self._run(letter, attempt)
         return None
+
+    async def _is_kept(self, letter: Letter) -> bool:
+        """Whether the result of a finished task stands in the outbox: it or a later one came last then.
+
+        The server itself knows the id of a message for two minutes only.
+        """
+        finished = [*self._ledger.progress.finished]
+        return await self._post.last_kept() in finished[finished.index(letter.task_id) :]
 
     def _allowed(self, letter: Letter) -> int:
         """How often it may be tried."""
@@ -181,8 +196,11 @@ class Handling:
                 return None
             await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
             raise
-        if letter.cancelled:  # whatever came of it
-            tried = self._ended_early(letter)
+        if letter.cancelled:
+            tried = self._called_off(letter, tried)
+        if isinstance(tried, Unmade):  # nothing was tried, and it waits until there is an instance
+            await self._ledger.interrupted(letter.seq, letter.task_id, attempt)
+            return Failed(str(tried), again=True)
         if isinstance(tried, Crash):
             return await self._failed(letter, attempt, str(tried))
         await self._complete(letter, tried)
@@ -198,7 +216,7 @@ class Handling:
         )
         if not stands:
             letter.cancelled = True
-            await self._complete(letter, self._ended_early(letter))
+            await self._complete(letter, self._called_off(letter, outcome))
             return
         self.tally.count(result)
         kind = "failed" if result.status is Status.FAILURE else "completed"
@@ -240,7 +258,7 @@ class Handling:
         self.trying = True
         try:
             with self.cut:
-                tried = await guarded(self._handler(letter, attempt))
+                tried = await self.instance.guarded(self._handler(letter, attempt))
                 if isinstance(tried, Crash) and self.cut.asked:
                     raise Interrupt  # noqa: TRY301  # what it raised when it was cut short is no failure of its own
                 return tried
@@ -253,15 +271,25 @@ class Handling:
             if timer is not None:
                 timer.cancel()
 
+    def _called_off(self, letter: Letter, tried: Outcome | Crash) -> Outcome:
+        """Whatever came of it is dropped, and an instance that has changed with it."""
+        if isinstance(tried, Outcome) and tried.state is not None:
+            self.instance.discard()
+        return self._ended_early(letter)
+
     def _ended_early(self, letter: Letter) -> Outcome:
         name = self._definition.name
         if letter.cancelled:
             return Outcome(failure(Cancelled(f"task {letter.task_id} was cancelled", agent=name)))
         return Outcome(failure(DeadlineExceeded(f"agent {name!r} did not finish in time", agent=name)))
 
-    async def _handler(self, letter: Letter, attempt: int) -> Outcome:
+    async def _handler(self, letter: Letter, attempt: int) -> Outcome | Unmade:
         if letter.task is None:
             raise BadTask("the letter has no task")
+        if not self.instance.lives:
+            crash = await self.instance.begin(self._ledger.progress.state)
+            if crash is not None:
+                return Unmade(crash.error)
         try:
             return await self._behaviour.handle(
                 letter.task,
@@ -272,16 +300,3 @@ class Handling:
             )
         except (BadTask, Reject) as error:
             return Outcome(failure(error))
-
-
-async def guarded(code: Awaitable[T]) -> T | Crash:
-    """The one boundary between an actor's code and ours: whatever it raises becomes a value."""
-    try:
-        return await code
-    except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
-            raise
-        return Crash(error)  # nobody cancelled us: something inside the actor's code was cancelled
-    except Exception as error:  # noqa: BLE001  # an actor may raise anything; its supervisor answers
-        return Crash(error)

@@ -69,7 +69,7 @@ class ActorLedger:
         await self._append(Kind.FAILED, Body(task_id=task_id, attempts=attempt, error=error), seq)
 
     async def interrupted(self, seq: int, task_id: str, attempt: int) -> None:
-        """Record that an attempt was cut short by a stop: it does not count."""
+        """Record that an attempt does not count: a stop cut it short, or no instance could be made."""
         await self._append(Kind.INTERRUPTED, Body(task_id=task_id, attempts=attempt - 1), seq)
 
     async def completed(
@@ -82,7 +82,7 @@ class ActorLedger:
         """
         async with self._turn:
             await self._make_sure()
-            if not cancelled and seq in self.progress.cancelled:
+            if not cancelled and (seq, task_id) in self.progress.cancelled:
                 return False
             done = max(seq, self.progress.done)
             body = Body(task_id=task_id, result=result, state=self._state(state), done=done)
@@ -104,7 +104,7 @@ class ActorLedger:
             await self._make_sure()
             if task_id in self.progress.finished:
                 return False
-            if seq not in self.progress.cancelled:
+            if (seq, task_id) not in self.progress.cancelled:
                 await self._write(Kind.CANCELLED, Body(task_id=task_id), seq)
             return True
 
@@ -113,16 +113,11 @@ class ActorLedger:
         body = Body(task_id=task_id, state=self._state(state), done=self.progress.done)
         await self._append(Kind.ANSWERED, body)
 
-    async def find(self, seq: int) -> Result | None:
-        """The result of the record that finished an inbox sequence, searched through the whole chain."""
-        async for entry in self._ledger.read(self._chain.subject):
-            record = decode_record(entry.value)
-            if record.in_seq == seq and record.kind in (Kind.COMPLETED, Kind.BURIED):
-                return (await self._body(record)).result
-        return None
+    async def find(self, task_id: str) -> Result | None:
+        """The result of the record that finished a task, searched through the whole chain.
 
-    async def find_task(self, task_id: str) -> Result | None:
-        """The result of the record that finished a task, searched through the whole chain."""
+        Not by its sequence alone: an inbox that lost its end gives one out twice.
+        """
         async for entry in self._ledger.read(self._chain.subject):
             record = decode_record(entry.value)
             if record.kind in (Kind.COMPLETED, Kind.BURIED):

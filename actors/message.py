@@ -6,7 +6,7 @@ NATS client can send one. Not responsible for bytes: see `bus/codec.py`.
 
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace, UnionType
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
@@ -68,7 +68,7 @@ def reader(receive: Callable[..., object]) -> Reader:
     is the task's action. Any other type: the spec, checked against it.
 
     Raises:
-        ConfigError: It takes no message, or its annotation names something that is not there.
+        ConfigError: It takes no message, or its annotation names what is not there or cannot be read.
     """
     parameters = list(inspect.signature(receive).parameters.values())
     if len(parameters) < 2:
@@ -83,7 +83,9 @@ def reader(receive: Callable[..., object]) -> Reader:
     parts = get_args(wanted) if origin in (Union, UnionType) else (wanted,)
     structs = {_action(part.__name__): part for part in parts if _is_struct(part)}
     if len(structs) > 1:
+        readable(parts, f"the message of {receive.__qualname__}")
         return _by_action(structs)
+    readable([wanted], f"the message of {receive.__qualname__}")
     return lambda task: _convert(task.spec, wanted)
 
 
@@ -92,6 +94,20 @@ def resolve(annotation: object, module: str) -> Json:
     holder = SimpleNamespace(__annotations__={"it": annotation})
     names = vars(sys.modules[module]) if module in sys.modules else {}
     return get_type_hints(holder, globalns=names)["it"] if isinstance(annotation, str) else annotation
+
+
+def readable(kinds: Iterable[Json], whose: str) -> None:
+    """See whether values of these types can be read from JSON.
+
+    Raises:
+        ConfigError: One cannot, or not be told from another.
+    """
+    for kind in kinds:
+        try:
+            msgspec.json.Decoder(kind)
+        except (TypeError, NameError, AttributeError) as error:
+            hint = "make every object in it a msgspec.Struct, with a tag where it stands inside another"
+            raise ConfigError(f"{whose} is {kind}, which cannot be read: {error}; {hint}") from error
 
 
 def _by_action(structs: dict[str, type]) -> Reader:

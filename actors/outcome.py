@@ -53,6 +53,10 @@ class Crash(msgspec.Struct, frozen=True):
         return plain(f"{type(self.error).__name__}: {text}")
 
 
+class Unmade(Crash, frozen=True):
+    """It raised before there was an instance to try anything with."""
+
+
 def plain(text: object) -> str:
     """A text as every reader of JSON can take it, and not longer than anybody reads."""
     return str(text)[:MAX_TEXT].encode(errors="replace").decode()

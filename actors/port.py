@@ -117,6 +117,9 @@ class Post(Protocol):
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """A task owned by the worker: what it raises ends the worker, and its supervisor starts another."""
 
+    def ending(self) -> bool:
+        """Whether the worker ends: then it cancels what it spawned."""
+
     def hopeless(self, letter: Letter) -> bool:
         """Whether a letter in hand waits for another agent that nobody will run before we have stopped."""
 
@@ -130,8 +133,11 @@ class Post(Protocol):
         """Publish the result, tell who waits for it, then acknowledge the letter.
 
         Args:
-            again: The task is a repetition whose result was published before: only tell and acknowledge.
+            again: Its result stands in the outbox: only tell and acknowledge.
         """
+
+    async def last_kept(self) -> str:
+        """The id of the task whose result came last into the agent's outbox; empty: there is none."""
 
     def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
         """Held while a task runs that may have killed its process before: one of them at a time, for a while.
@@ -163,8 +169,12 @@ class RunPost(Post, Protocol):
     async def accept(self, letter: Letter) -> None:
         """Acknowledge a stored letter: what it asked for stands elsewhere now."""
 
-    async def publish(self, card: Card, result: Result) -> None:
-        """Tell the result of a run to who waits for it, then keep it in the outbox under the task's id."""
+    async def publish(self, card: Card, result: Result, *, doubted: bool) -> None:
+        """Tell the result of a run to who waits for it, then keep it in the outbox under the task's id.
+
+        Args:
+            doubted: It may stand there, longer ago than a server knows message ids: looked up first.
+        """
 
     async def tell_parked(self, card: Card) -> None:
         """Tell whoever gave the task that it waits, so that he may rest too. Delivery: at most once."""

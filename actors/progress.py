@@ -20,7 +20,7 @@ class Kind(StrEnum):
 
     STARTED = "started"  # an attempt, before it runs: what kills the process is counted too
     FAILED = "failed"  # the attempt raised
-    INTERRUPTED = "interrupted"  # the attempt was cut short by a stop, and does not count
+    INTERRUPTED = "interrupted"  # a stop cut it short, or no instance could be made: it does not count
     COMPLETED = "completed"  # result and state of a stored task
     BURIED = "buried"  # given up, it is in the dead letters
     ANSWERED = "answered"  # an ask that changed the state
@@ -58,26 +58,30 @@ class Finished(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """Where an actor stands.
 
+    A sequence alone names no task: an inbox that lost its end gives one out twice.
+
     Attributes:
         done: Highest inbox sequence that is finished.
         open_seq: Inbox sequence of the task that was started and not finished; 0: none.
+        open_id: That task's id.
         attempts: How often it was started.
         state: The last durable state, JSON values; None: never written.
         marks: Stream sequences of the newest records that hold state, oldest first.
         crashed: The open task's last attempt neither finished nor raised: its process died.
         finished: Remembered tasks by id, oldest first.
-        cancelled: Inbox sequences that were called off and are not finished, oldest first, each with the
-            stream sequence of the record that says so.
+        cancelled: Inbox sequence and id of the tasks that were called off and are not finished, oldest first,
+            each with the stream sequence of the record that says so.
     """
 
     done: int = 0
     open_seq: int = 0
+    open_id: str = ""
     attempts: int = 0
     state: Json = None
     marks: tuple[int, ...] = ()
     crashed: bool = False
     finished: dict[str, Finished] = {}
-    cancelled: dict[int, int] = {}
+    cancelled: dict[tuple[int, str], int] = {}
 
     @property
     def since(self) -> int:
@@ -127,7 +131,7 @@ def judge(progress: Progress, seq: int, task_id: str, allowed: int, *, searched:
         return Repeat(known.result, again=known.seq != seq)
     if seq <= progress.done and not searched:
         return Doubt()
-    if seq != progress.open_seq:
+    if (seq, task_id) != (progress.open_seq, progress.open_id):
         return Run(1)
     attempts = progress.attempts
     return Run(attempts + 1, progress.crashed) if attempts < allowed else Bury(attempts)
@@ -139,7 +143,8 @@ def apply(progress: Progress, kind: str, in_seq: int, body: Body, sequence: int)
     match kind:
         case Kind.STARTED | Kind.FAILED | Kind.INTERRUPTED:
             crashed = kind == Kind.STARTED
-            return replace(progress, open_seq=in_seq, attempts=body.attempts, crashed=crashed)
+            opened = replace(progress, open_seq=in_seq, open_id=body.task_id)
+            return replace(opened, attempts=body.attempts, crashed=crashed)
         case Kind.COMPLETED | Kind.BURIED | Kind.ANSWERED:
             if body.result is not None:
                 _remember(progress.finished, body.task_id, Finished(in_seq, body.result))
@@ -148,10 +153,10 @@ def apply(progress: Progress, kind: str, in_seq: int, body: Body, sequence: int)
             if kind == Kind.ANSWERED:
                 return closed
             # they end in order: what was called off before this one has ended too
-            left = {seq: at for seq, at in progress.cancelled.items() if seq > in_seq}
-            return replace(closed, open_seq=0, attempts=0, cancelled=left)
+            left = {task: at for task, at in progress.cancelled.items() if task[0] > in_seq}
+            return replace(closed, open_seq=0, open_id="", attempts=0, cancelled=left)
         case Kind.CANCELLED:
-            return replace(progress, cancelled={**progress.cancelled, in_seq: sequence})
+            return replace(progress, cancelled={**progress.cancelled, (in_seq, body.task_id): sequence})
         case _:
             return progress
 

@@ -11,17 +11,18 @@ import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 import msgspec
 
 from ..bus.envelope import Envelope
-from ..bus.errors import ActoriumError, ConfigError
+from ..bus.errors import ActoriumError, ConfigError, DeadlineExceeded, NoOwner
 from ..bus.task import Result
 from ..bus.value import JsonObject
 from .actor import Actor
 from .context import ASK_TIMEOUT, Context
 from .definition import Definition, Options
-from .errors import HandlerFailed
+from .errors import ActorError, HandlerFailed, Reject
 from .message import to_task
 from .port import Courier, Directive
 from .supervision import Child, Escalate, Forget, Policy, Restart, RestartChildren, agents, decide
@@ -115,7 +116,13 @@ class Supervisor(Actor):
         return None
 
     async def _decide(self, message: Ended, ctx: Context) -> Directive:
-        """Command the others, and answer for the child itself."""
+        """Command the others, and answer for the child itself.
+
+        Raises:
+            Reject: It is no child of this group, as another program may define it: its own policy decides.
+        """
+        if message.child not in {child.name for child in self._children}:
+            raise Reject(f"{message.child!r} is no child of group {ctx.agent!r}")
         now = time.monotonic()
         decision = decide(
             self._policy, self._children, message.child, failed=True, restarts=self._restarts, now=now
@@ -155,8 +162,9 @@ class Supervisor(Actor):
             await self._restart(others, ctx)
         else:
             self.state.given_up = True
-            stopped = reversed(agents(self._children, others))
-            await asyncio.gather(*(ctx.command(name, "stop") for name in stopped))
+            async with asyncio.TaskGroup() as stops:
+                for name in reversed(agents(self._children, others)):
+                    stops.create_task(_stop(name, ctx))
         await ctx.emit(
             "escalated", reason=reason, child=ended, to=self._supervisor, restarted=directive.restart
         )
@@ -173,6 +181,12 @@ class Supervisor(Actor):
             return _read(self._supervisor, result)
         except ActoriumError as error:
             return Directive(restart=False, reason=f"{reason}; {error}")
+
+
+async def _stop(name: str, ctx: Context) -> None:
+    """Stop one of a group that gives up, whatever the others say; it stands for the next owner too."""
+    with suppress(ActorError, NoOwner, DeadlineExceeded):
+        await ctx.command(name, "stop")
 
 
 def _under(name: str, child: Definition, *, group: bool) -> Definition:

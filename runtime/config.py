@@ -6,6 +6,7 @@ Invariant: a Settings value is complete and valid; no setting is read from the e
 Keys of models are no settings, unless they are written here: adapters read the variables that providers name.
 """
 
+import math
 import os
 import re
 import socket
@@ -45,6 +46,11 @@ class NatsSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     password: str = ""
     replicas: int = 1
 
+    def __post_init__(self) -> None:
+        """Refuse what no server could do."""
+        if self.replicas not in (1, 3, 5):  # an even number survives no more than one less
+            raise ValueError(f"nats.replicas must be 1, 3 or 5, no {self.replicas}")
+
     def __repr__(self) -> str:
         return f"NatsSettings(url={re.sub('(?<=//)[^/@]*@', '***@', self.url)!r}, ...)"
 
@@ -60,6 +66,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         lease: Time after which a silent worker's partitions go to others; 0: 6, or 20 on a cluster.
         block_limit: How long a worker's event loop may be blocked before the supervisor ends the process.
         drain: How long a planned stop waits for what is in hand.
+        intensity: Deaths of each worker within ten minutes after which the node gives up; of one that had not
+            begun to work every death counts for ten.
         partitions: Written once per namespace; must be the same everywhere.
         mailbox: Stored tasks an agent may have waiting.
         data: Where the embedded server keeps its streams.
@@ -75,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     lease: float = 0.0
     block_limit: float = 60.0
     drain: float = 30.0
+    intensity: int = 100
     partitions: int = PARTITIONS
     mailbox: int = 1000
     data: str = ""
@@ -83,8 +92,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work; msgspec turns the ValueError into an error with the key's path."""
+        for name in _not_finite(msgspec.to_builtins(self)):
+            raise ValueError(f"{name} must be a finite number")
         if self.workers < 0 or self.partitions < 1 or self.mailbox < 1:
             raise ValueError("workers must be 0 or more, partitions and mailbox 1 or more")
+        if self.intensity < 0:
+            raise ValueError("intensity must be 0 or more deaths")
         if self.lease and not 1.0 <= self.lease <= 300.0:
             raise ValueError("lease must be 1 to 300 seconds, or 0 to choose it by the server")
         if self.block_limit <= 0 or self.drain < 0:
@@ -110,8 +123,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Where the embedded server keeps its streams."""
         if self.data:
             return Path(self.data).expanduser()
-        home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-        return Path(home).expanduser() / "actorium"
+        base = os.environ.get(
+            "XDG_DATA_HOME", ""
+        )  # a relative one is ignored, as the XDG specification wants
+        return (Path(base) if base.startswith("/") else Path.home() / ".local/share") / "actorium"
 
 
 def load_settings(
@@ -156,6 +171,15 @@ def _check_price(model: str, price: Price) -> None:
         raise ValueError(f"prices: {model!r} is no model: write provider:model, such as openai:gpt-5.1")
     if min(price.input, price.output, price.cache_read or 0.0, price.cache_write or 0.0) < 0:
         raise ValueError(f"prices: {model!r} must cost 0 or more")
+
+
+def _not_finite(value: Json, name: str = "") -> Iterator[str]:
+    """Names of numbers that no bound would hold: every comparison with nan is false."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _not_finite(inner, f"{name}.{key}" if name else key)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield name
 
 
 def _from_file(path: Path) -> JsonObject:

@@ -1,6 +1,7 @@
 """Forks: the supervisor's side of the zygote: orders go in, process ids come out.
 
-Not responsible for what the forks do. Invariant: an order is answered, or the zygote is gone and says so.
+Not responsible for what the forks do. Invariant: an order is answered, with a refusal where the machine has
+no room for another process, or the zygote is gone and says so.
 """
 
 import asyncio
@@ -12,10 +13,18 @@ import signal
 import socket
 import sys
 
-from ..bus.errors import ConfigError
+from ..bus.errors import ActoriumError, ConfigError
 from ..bus.value import JsonObject
 
 READY_TIMEOUT = 30.0  # seconds to import the program
+FAREWELL = 5.0  # seconds, behind a drain, to close connections
+
+
+class ForkRefused(ActoriumError):
+    """Raised when the machine could not make another process: its limit of them, or memory. Retry later."""
+
+    code = "fork_refused"
+    retryable = True
 
 
 class Forks:
@@ -23,10 +32,12 @@ class Forks:
 
     Args:
         source: The program it loads.
+        drain: Seconds that what it forked has to finish what is in hand, when the supervisor is gone.
     """
 
-    def __init__(self, source: str) -> None:
+    def __init__(self, source: str, drain: float) -> None:
         self._source = source
+        self._grace = drain + FAREWELL
         self._serial = itertools.count(1)
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -44,7 +55,8 @@ class Forks:
         os.set_inheritable(theirs.fileno(), True)
         self._ready = asyncio.get_running_loop().create_future()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "actorium.runtime.zygote", str(theirs.fileno()), self._source,
+            sys.executable, "-m", "actorium.runtime.zygote",
+            str(theirs.fileno()), self._source, str(self._grace),
             pass_fds=[theirs.fileno()], stdin=asyncio.subprocess.DEVNULL,
             start_new_session=True,  # a Ctrl-C of the terminal is the supervisor's to answer
         )  # fmt: skip
@@ -72,6 +84,7 @@ class Forks:
 
         Raises:
             ConfigError: The zygote is gone.
+            ForkRefused: It could not fork; it lives, and obeys the next order.
         """
         if self._writer is None or not self.alive:
             raise ConfigError("the zygote is gone")
@@ -92,7 +105,7 @@ class Forks:
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:
-            await _ended(self._process, within=5.0 if self._imported() else 0.0)
+            await _ended(self._process, within=FAREWELL if self._imported() else 0.0)
         if self._reading is not None:
             self._reading.cancel()
 
@@ -111,9 +124,10 @@ class Forks:
 
     def _take(self, answer: JsonObject) -> None:
         if "forked" in answer:
-            waiting = self._orders.pop(answer["forked"], None)
-            if waiting is not None and not waiting.done():
-                waiting.set_result(answer["pid"])
+            self._orders.pop(answer["forked"]).set_result(answer["pid"])
+        elif "refused" in answer:
+            refused = ForkRefused(f"no process could be forked: {answer['reason']}")
+            self._orders.pop(answer["refused"]).set_exception(refused)
         elif "ready" in answer and self._ready is not None and not self._ready.done():
             self._ready.set_result(answer["ready"])
 

@@ -111,7 +111,7 @@ class Holder:
             self._changed.clear()
 
     def _settle(self) -> None:
-        if all(part in self._hosts for part in self._held):
+        if self.looked > -math.inf and all(part in self._hosts for part in self._held):
             self.settled.set()
 
     async def drain(self, timeout: float) -> None:
@@ -199,6 +199,7 @@ class Holder:
                 if holding.control is None and not holding.releasing:
                     self._hosts[part] = holding.host
                     holding.control = await bus.subscribe(f"ctl.{part}.*.*", self._receive)
+                    self._settle()
                 self._tasks.create_task(holding.host.take_up())  # also after a server that was away
                 if holding.releasing:  # it was handed back while it was being opened
                     await feed.close()

@@ -110,7 +110,7 @@ async def _there(client: Client, definition: Definition) -> Definition | None:
 
 
 def _same(there: Definition, definition: Definition) -> bool:
-    started = msgspec.structs.replace(there, stopped=definition.stopped)
+    started = msgspec.structs.replace(there, stopped=definition.stopped, given_up=definition.given_up)
     return msgspec.json.encode(started) == msgspec.json.encode(definition)  # a tuple comes back as a list
 
 

@@ -3,7 +3,8 @@
 Takes stored tasks from the feed and asks from the control subject, brings actors alive on their first letter
 and lets them go when idle. Not responsible for winning or losing the partition: see `holder.py`.
 Invariant: a stored letter is held here, under its sequence, from delivery to acknowledgement, so a redelivery
-of it is recognised and only changes its token.
+of it is recognised and only changes its token; and every letter is with an actor that is alive or leaving,
+waits for one that rises or for a program that has its class, or is being answered.
 """
 
 import asyncio
@@ -13,13 +14,13 @@ from contextlib import suppress
 
 import msgspec
 
-from ..actors.activation import GRACE, Activation
+from ..actors.activation import GRACE, PARKED, Activation
 from ..actors.card import Card, Cards, chain
 from ..actors.carriage import Carriage
 from ..actors.carrier import Carrier
 from ..actors.carrying import was_cancelled
 from ..actors.definition import Definition
-from ..actors.errors import ActorError
+from ..actors.errors import ActorError, UnknownKind
 from ..actors.handling import REPLACED
 from ..actors.ledger import ActorLedger
 from ..actors.outcome import failure
@@ -35,8 +36,10 @@ from ..bus.task import AgentStatus, Result, Task
 from ..bus.value import JsonObject
 from ..storage.errors import Fenced, StorageError
 from ..storage.port import Blobs, Ledger
+from .held import Held, Room
 from .post import HostPost, Key, PostOffice, unheard
 from .registry import Registry
+from .rollout import LOOK, Rollout
 
 Behaviours = Callable[[Definition], Behaviour | Carrier]
 Live = Activation | Carriage
@@ -44,10 +47,15 @@ RISING_BOUND = 1000  # asks that may wait for an actor that is being brought ali
 MOVING = "is moving to another worker"
 RETRY = 0.2  # seconds between two tries while the storage does not answer
 HELD_IN_MEMORY = 64  # bodies of one agent kept here; later ones are fetched from the stream at their turn
+RECONSIDER = 5.0  # seconds between two looks at whether what was given up was defined anew
 
 
 class Means(msgspec.Struct, frozen=True):
-    """What every partition of a worker shares."""
+    """What every partition of a worker shares.
+
+    Attributes:
+        rollout: Seconds that a stored task waits for a program that has its agent's class.
+    """
 
     bus: Bus
     ledger: Ledger
@@ -57,6 +65,8 @@ class Means(msgspec.Struct, frozen=True):
     office: PostOffice
     cards: Cards
     clock: Callable[[], float] = time.monotonic
+    rollout: float = 0.0
+    room: Room = msgspec.field(default_factory=Room)
 
 
 class PartitionHost:
@@ -75,8 +85,11 @@ class PartitionHost:
         self.live: dict[Key, Live] = {}
         self._means = means
         self._office = means.office
-        self._held: dict[int, Letter] = {}
+        self._held = Held(means.room)
         self._rising: dict[Key, list[Letter]] = {}
+        self._leaving: dict[Key, Live] = {}
+        self._rollout = Rollout(means.rollout)
+        self._reconsidered = 0.0
         self._closed = False  # nothing new is taken
         self._lost = False  # somebody else owns it
 
@@ -127,14 +140,18 @@ class PartitionHost:
         )
 
     def sweep(self, now: float) -> None:
-        """Let actors go that were idle for long."""
+        """Let actors go that were idle for long, and look again at those that were given up."""
+        reconsider = now - self._reconsidered > RECONSIDER
+        self._reconsidered = now if reconsider else self._reconsidered
         for key, actor in list(self.live.items()):
-            if actor.idle and now - actor.last_activity > actor.definition.options.idle:
-                self._office.spawn(self.let_go(key))
+            if _was_idle(actor, now):
+                self._office.spawn(self._let_rest(key, actor, now))
+            elif reconsider and actor.status is AgentStatus.ERROR:
+                self._office.spawn(self._reconsider(key, actor))
 
     def overdue(self) -> list[str]:
         """Tokens of stored letters that are still held, to be renewed with the server."""
-        return [letter.token for letter in self._held.values()]
+        return self._held.tokens()
 
     async def drain(self, grace: float = GRACE) -> None:
         """Finish what is in hand and let every actor go; what waits stays in the stream.
@@ -146,6 +163,8 @@ class PartitionHost:
         if self.feed is not None:
             await self.feed.close()
         waiting = await asyncio.gather(*(actor.retire(grace) for actor in self.live.values()))
+        while self._leaving:  # noqa: ASYNC110  # the next owner must not find them at work
+            await asyncio.sleep(0.005)
         for letter in self._leave([letter for letters in waiting for letter in letters]):
             self._refuse(letter, MOVING)
 
@@ -155,16 +174,17 @@ class PartitionHost:
         The new owner may have got the same asks: nobody is told that his did not run.
         """
         self._closed = self._lost = True
-        for letter in self._leave([letter for actor in self.live.values() for letter in actor.abandon()]):
-            if letter.reply is not None:
-                self._office.spawn(letter.reply(failure(BusLost(REPLACED))))
-        self._held.clear()
+        actors = [*self.live.values(), *self._leaving.values()]
+        for letter in self._leave([letter for actor in actors for letter in actor.abandon()]):
+            self._refuse(letter, MOVING)
 
     def _leave(self, letters: list[Letter]) -> list[Letter]:
         """Nobody is alive here any more: what was not settled; what is stored waits for the next owner."""
         self.live.clear()
         unsettled = [*letters, *(letter for waiting in self._rising.values() for letter in waiting)]
         self._rising.clear()
+        self._rollout.clear()
+        self._held.clear()
         return unsettled
 
     async def call_off(self, key: Key, task_id: str, reason: str) -> Receipt:
@@ -172,6 +192,9 @@ class PartitionHost:
         actor = await self.alive(key)
         if isinstance(actor, Carriage):
             return await actor.call_off(task_id, reason)
+        if self._rollout.has(key, task_id):
+            waits = f"task {task_id} of {key[1]!r} waits for a program that has its class; cancel it again"
+            raise NoOwner(waits, agent=key[1])
         done = actor is not None and (await actor.cancel(task_id) or was_cancelled(actor.recall(task_id)))
         return Receipt(agent=key[1], task_id=task_id, cancelled=done)
 
@@ -219,13 +242,13 @@ class PartitionHost:
 
     def release(self, letter: Letter) -> None:
         """A stored letter was acknowledged: it is not held any more."""
-        self._held.pop(letter.seq, None)
+        self._held.release(letter)
 
     def faulted(self, key: Key, error: ActoriumError) -> None:
         """An activation cannot go on: make a new one for its letters, which reads the ledger again."""
-        actor = self.live.pop(key, None)
-        if actor is None or self._closed:
-            return
+        actor = None if self._closed else self.live.pop(key, None)
+        if actor is None:
+            return  # whoever closed us, or lets it go, gets its letters
         self._rising.setdefault(key, []).extend(actor.abandon())
         self._office.spawn(self._raise_again(key, error))
 
@@ -234,28 +257,50 @@ class PartitionHost:
         actor = self.live.pop(key, None)
         if actor is None:
             return
-        letters = self._rising.setdefault(key, [])
-        letters[:0] = await actor.retire()
-        if letters and not self._closed:
+        self._leaving[key], self._rising[key] = actor, []
+        try:
+            letters = await actor.retire()
+        finally:
+            del self._leaving[key]
+        if self._closed:
+            for letter in letters:
+                self._refuse(letter, MOVING)
+        elif letters := letters + self._rising[key]:
+            self._rising[key] = letters
             await self._rise(key)
         else:
-            self._rising.pop(key, None)
+            del self._rising[key]
+
+    async def _let_rest(self, key: Key, actor: Live, now: float) -> None:
+        """Let an idle actor go, unless it got something to do before we came to it."""
+        if self.live.get(key) is actor and _was_idle(actor, now):
+            await self.let_go(key)
+
+    async def _reconsider(self, key: Key, actor: Live) -> None:
+        """An actor that was given up may have been defined anew since, by a program that was mended."""
+        with suppress(ActorError, BusError, StorageError):
+            definition = await self._means.registry.find(*key)
+            again = not definition.stopped and self.live.get(key) is actor
+            if again and actor.status is AgentStatus.ERROR:
+                await self.let_go(key)
 
     def _deliver(self, delivered: Delivered) -> None:
-        held = self._held.get(delivered.seq)
+        held = self._held.find(delivered.seq)
         if held is not None:
             held.token = delivered.token
             return
+        if self._closed:
+            return  # it waits for the next owner
         message, seq = delivered.message, delivered.seq
         _, tenant, agent = subjects.split_internal(message.subject)
         letter = Letter(
             envelope=Envelope(), task_id=f"seq-{seq}", message=message, seq=seq, token=delivered.token
         )
-        self._held[seq] = letter
+        self._held.add(letter)
         try:
             letter.envelope = read_envelope(message.headers, self._means.clock())
         except BadMessage as error:
-            self._office.spawn(self._turn_away((tenant, agent), letter, error))
+            self._office.spawn(self._bury((tenant, agent), letter, error))
             return
         letter.task_id = letter.envelope.task_id or letter.task_id
         self.offer((tenant, agent), letter)
@@ -284,8 +329,9 @@ class PartitionHost:
             rising.append(letter)
 
     def _hand_over(self, actor: Live, letter: Letter) -> None:
-        if letter.seq and actor.waiting >= HELD_IN_MEMORY:
-            letter.message = None
+        parked = actor.status in PARKED
+        if letter.seq and (parked or actor.waiting >= HELD_IN_MEMORY):
+            self._held.leave_in_stream(letter)
         try:
             actor.offer(letter)
         except MailboxFull as error:
@@ -296,19 +342,48 @@ class PartitionHost:
         """Bring an actor alive for the letters that wait for it; where it cannot be, answer them."""
         try:
             actor = await self._activate(key)
+        except UnknownKind as error:
+            await self._wait_for_program(key, error)
         except (ActorError, ConfigError) as error:  # there is no such agent, or none could have that name
-            for letter in self._rising.pop(key, []):
-                await self._turn_away(key, letter, error)
-            return
+            await self._turn_away(key, self._waiting(key), error)
         except ActoriumError as error:
             await self._raise_again(key, error)
-            return
+        else:
+            self._bring_in(key, actor)
+
+    def _bring_in(self, key: Key, actor: Live) -> None:
         if self._closed:
             actor.abandon()
             return
         self.live[key] = actor
-        for letter in self._rising.pop(key, []):
+        for letter in self._waiting(key):
             self._hand_over(actor, letter)
+
+    def _waiting(self, key: Key) -> list[Letter]:
+        """Take what waits for an actor, in order."""
+        return [*self._rollout.take(key), *self._rising.pop(key, [])]
+
+    async def _wait_for_program(self, key: Key, error: ActoriumError) -> None:
+        """Tell who asks; a stored task waits: the partition may go to a node whose program has the class."""
+        if self._closed:
+            return
+        now, first = self._means.clock(), key not in self._rollout
+        letters = self._rising.pop(key, [])
+        stored = [letter for letter in letters if letter.seq]
+        for letter in stored:
+            self._held.leave_in_stream(letter)
+        self._rollout.add(key, stored, now)
+        late = self._rollout.late(key, now)
+        if first and key in self._rollout:
+            self._office.spawn(self._look_again(key, error))
+        await self._turn_away(key, [letter for letter in letters if not letter.seq] + late, error)
+
+    async def _look_again(self, key: Key, error: ActoriumError) -> None:
+        """See whether the class is there by now, until nobody waits for it any more."""
+        await self._office.event(key, "fault", "", error=str(error))
+        while key in self._rollout and not self._closed:
+            await asyncio.sleep(LOOK)
+            self.wake(key)
 
     async def _raise_again(self, key: Key, error: ActoriumError) -> None:
         """After a storage error: keep the stored letters, tell the askers, and try again."""
@@ -324,7 +399,7 @@ class PartitionHost:
     def _refuse(self, letter: Letter, why: str, *, sure: bool = True) -> None:
         """Tell who asks that it did not run, unless a newer owner may have got the same ask."""
         if letter.reply is not None:
-            owned = sure and self._office.owned()
+            owned = sure and not self._lost and self._office.owned()
             error = NoOwner(f"the agent {why}; try again") if owned else BusLost(REPLACED)
             self._office.spawn(letter.reply(failure(error)))
 
@@ -350,11 +425,16 @@ class PartitionHost:
             self.part, card.tenant, chain(card.tenant, card.agent, card.task_id)
         ), self.epoch
 
-    async def _turn_away(self, key: Key, letter: Letter, error: ActoriumError) -> None:
-        """No actor can read it: an ask is told, a stored task becomes a dead letter and a failed result."""
-        if letter.reply is not None:
-            await letter.reply(failure(error))
-            return
+    async def _turn_away(self, key: Key, letters: Sequence[Letter], error: ActoriumError) -> None:
+        """No actor can read them: who asks is told, a stored task is a dead letter and a failed result."""
+        for letter in letters:
+            if letter.reply is not None:
+                self._office.spawn(letter.reply(failure(error)))
+        for letter in letters:
+            if letter.seq:
+                await self._bury(key, letter, error)
+
+    async def _bury(self, key: Key, letter: Letter, error: ActoriumError) -> None:
         post = HostPost(self._office, self, key)
         while not self._closed:
             with suppress(BusError, StorageError):
@@ -376,16 +456,21 @@ def _without_blob(message: Message) -> dict[str, str]:
     return {name: value for name, value in (message.headers or {}).items() if name != BLOB}
 
 
+def _was_idle(actor: Live, now: float) -> bool:
+    return actor.idle and now - actor.last_activity > actor.definition.options.idle
+
+
 def describe(actor: Live | None, definition: Definition, now: float) -> JsonObject:
     """What `status` answers for an agent, live or not; `uptime` is seconds in memory, `now` monotonic."""
-    status = AgentStatus.STOPPED if definition.stopped else AgentStatus.IDLE
     told: JsonObject = {
         "agent": definition.name,
         "kind": definition.kind,
         "isolation": definition.options.isolation,
-        "status": actor.status if actor else status,
+        "status": actor.status if actor else definition.resting,
         "in_memory": actor is not None,
     }
+    if definition.given_up:
+        told["reason"] = definition.given_up
     if actor is not None:
         told |= {"current_task_id": actor.current_task, "waiting": actor.waiting}
         told |= {"parked": actor.parked} if isinstance(actor, Carriage) else {}

@@ -19,8 +19,8 @@ from ..bus.claim import check_in, check_out
 from ..bus.codec import encode
 from ..bus.dead_letters import DeadLetters
 from ..bus.envelope import BLOB, CORRELATION_ID, STATE, TASK_ID, may_answer
-from ..bus.errors import ActoriumError, BadMessage, BusError
-from ..bus.port import Bus, Feed, Message
+from ..bus.errors import ActoriumError, BadMessage, BusError, ConfigError
+from ..bus.port import Bus, Feed, Message, Past
 from ..bus.task import Event, Result
 from ..bus.value import Json
 from ..storage.errors import Corrupt, NotFound
@@ -34,6 +34,7 @@ Key = tuple[str, str]  # tenant and agent
 Reply = Callable[[Result], Coroutine[object, object, None]]
 Wake = Callable[[str, str, str], Coroutine[object, object, None]]  # tenant, agent, task
 PARKED = "parked"
+REACH = 256  # messages of the outbox stream, from an agent's newest back, that are looked through for a run's
 Supervise = Callable[[Definition, str], Coroutine[object, object, Directive]]
 
 
@@ -83,6 +84,17 @@ class PostOffice:
         self._dead = DeadLetters(bus)
         self._tasks = tasks
 
+    @property
+    def ending(self) -> bool:
+        """Whether the worker is ending."""
+        probe = asyncio.sleep(0)
+        try:
+            self._tasks.create_task(probe)
+        except RuntimeError:  # the group's way to say that it shuts down
+            probe.close()
+            return True
+        return False
+
     def spawn(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         """Run something without waiting, owned by the worker; its errors are answered or logged, not ours.
 
@@ -122,7 +134,8 @@ class PostOffice:
         if blob:
             headers[BLOB] = blob
         if reply_to:
-            await self.bus.publish(reply_to, payload, headers)
+            with suppress(BusError, ConfigError):  # he can read it in the outbox
+                await self.bus.publish(reply_to, payload, headers)
         if not again:
             outbox = subjects.public(*key, "outbox")
             await self.bus.store(outbox, payload, headers, msg_id=f"result:{'.'.join(key)}:{task_id}")
@@ -177,6 +190,10 @@ class HostPost:
         """A task owned by the worker."""
         return self._office.spawn(work)
 
+    def ending(self) -> bool:
+        """Whether the worker is ending."""
+        return self._office.ending
+
     def hopeless(self, letter: Letter) -> bool:
         """Whether it waits for a delegate while the last workers of the namespace stop."""
         return self._office.hopeless(letter.task_id)
@@ -220,22 +237,41 @@ class HostPost:
         )
         await self.accept(letter)
 
+    async def last_kept(self) -> str:
+        """The id of the task whose result came last into the outbox."""
+        newest = await self._office.bus.newest(subjects.OUTBOX, self._outbox)
+        return _task_id(newest) if newest is not None else ""
+
     async def accept(self, letter: Letter) -> None:
         """Acknowledge a stored letter."""
         if self._host.feed is not None:
             await self._host.feed.ack(letter.token)
         self._host.release(letter)
 
-    async def publish(self, card: Card, result: Result) -> None:
+    async def publish(self, card: Card, result: Result, *, doubted: bool) -> None:
         """Tell the result of a run, then keep it in the outbox."""
+        again = doubted and await self._is_kept(card.task_id)
         await self._office.settle(
             self._key,
             card.task_id,
             result,
             reply_to=card.reply_to,
             correlation_id=card.correlation_id,
-            again=False,
+            again=again,
         )
+
+    async def _is_kept(self, task_id: str) -> bool:
+        """Whether the result of a run is among the newest: runs end in any order."""
+        bus, newest = self._office.bus, await self._office.bus.newest(subjects.OUTBOX, self._outbox)
+        if newest is None:
+            return False
+        after = max(0, newest.seq - REACH)
+        kept = await bus.history(subjects.OUTBOX, self._outbox, after=after, limit=REACH)
+        return task_id in map(_task_id, kept)
+
+    @property
+    def _outbox(self) -> str:
+        return subjects.public(*self._key, "outbox")
 
     async def tell_parked(self, card: Card) -> None:
         """Tell whoever gave the task that it waits."""
@@ -270,6 +306,10 @@ class HostPost:
         if kind == "stopped":
             log.warning(LogEvent.AGENT_STOPPED, extra={"fields": {"agent": self._key[1], **data}})
         await self._office.event(self._key, kind, task_id, **data)
+
+
+def _task_id(kept: Past) -> str:
+    return (kept.message.headers or {}).get(TASK_ID, "")
 
 
 async def unheard(result: Result) -> None:

@@ -12,6 +12,7 @@ from ..actors.errors import UnknownAgent, UnknownKind
 from ..storage.errors import Conflict
 from ..storage.port import StateStore
 
+UNSAID = "its supervisor gave no reason"
 _definition = msgspec.json.Decoder(Definition)
 
 
@@ -42,6 +43,9 @@ class Registry:
     async def define(self, definition: Definition, *, start: bool = False) -> None:
         """Define an agent, or change it. The same definition again writes nothing.
 
+        What its supervisor gave up is started: a program that comes up may be the mended one, and needs no
+        further command.
+
         Args:
             start: Start it where somebody stopped it; else it stays stopped, over restarts of the program.
         """
@@ -50,8 +54,9 @@ class Registry:
             stopped = False
             if entry is not None and not start:
                 with suppress(UnknownKind):  # what does not read is replaced
-                    stopped = _read(entry.value, definition.name).stopped
-            packed = msgspec.json.encode(msgspec.structs.replace(definition, stopped=stopped))
+                    there = _read(entry.value, definition.name)
+                    stopped = there.stopped and not there.given_up
+            packed = msgspec.json.encode(msgspec.structs.replace(definition, stopped=stopped, given_up=""))
             if entry is not None and entry.value == packed:
                 return
             try:
@@ -61,17 +66,37 @@ class Registry:
             return
 
     async def set_stopped(self, tenant: str, agent: str, *, stopped: bool) -> Definition:
-        """Write down that an agent is stopped, or is not any more. Raises UnknownAgent."""
+        """Write down that somebody stopped an agent, or started it. Raises UnknownAgent."""
         while True:
             entry = await self._store.get(f"{tenant}.{agent}")
             if entry is None:
                 raise UnknownAgent(f"there is no agent {agent!r}", agent=agent)
-            changed = msgspec.structs.replace(_read(entry.value, agent), stopped=stopped)
+            changed = msgspec.structs.replace(_read(entry.value, agent), stopped=stopped, given_up="")
             try:
                 await self._store.put(changed.key, msgspec.json.encode(changed), revision=entry.revision)
             except Conflict:
                 continue
             return changed
+
+    async def revision_of(self, definition: Definition) -> int:
+        """The revision of what stands there for an agent now; 0: nothing does."""
+        entry = await self._store.get(definition.key)
+        return entry.revision if entry else 0
+
+    async def give_up(self, definition: Definition, reason: str, *, since: int) -> None:
+        """Write down why an agent is not restarted any more, for every owner to come.
+
+        Args:
+            since: The revision of its definition when it failed: whoever starts it after that, or defines it
+                anew, is right, and nothing is written.
+        """
+        entry = await self._store.get(definition.key)
+        if entry is None or entry.revision != since:
+            return
+        with suppress(Conflict, UnknownKind):
+            there = _read(entry.value, definition.name)
+            given_up = msgspec.structs.replace(there, stopped=True, given_up=reason or UNSAID)
+            await self._store.put(definition.key, msgspec.json.encode(given_up), revision=since)
 
     async def revision(self) -> int:
         """A number that differs from before when any definition changed."""

@@ -7,7 +7,7 @@
 Not responsible for what runs in a worker. Deaths are seen by pidfd, at once; the dead session is ended, so
 that other workers take its partitions without waiting for the lease. Shutdown: (1) no more restarts;
 (2) SIGTERM to every worker, which drain; (3) SIGKILL to what is left after the drain time, or at once after
-`hurry`; (4) the zygote ends.
+`hurry`; (4) the zygote ends. After kill -9 of the supervisor the zygote does (2) and (3).
 """
 
 import asyncio
@@ -24,34 +24,26 @@ from pathlib import Path
 import msgspec
 
 from ..actors.definition import Definition
-from ..actors.supervision import Child, Escalate, Forget, Policy, RestartChildren, decide
+from ..actors.supervision import Escalate, Forget, Policy, RestartChildren
 from ..bus import subjects
 from ..bus.errors import BusError, ConfigError
+from ..bus.value import JsonObject
 from ..storage.errors import StorageError
 from .config import Settings
-from .forks import Forks
+from .deaths import Death, judge, policy_of
+from .forks import ForkRefused, Forks
 from .namespace import Namespace, connect_bus, lease_of, over, prepare
-from .reports import Beat, ForkAgent, Report, Reports
+from .reports import Beat, ForkAgent, Refused, Report, Reports, Working
 from .spec import WorkerSpec
 from .telemetry import LogEvent
+from .watched import Watched
 
 log = logging.getLogger("actorium.supervisor")
 
-WORKERS = Policy(intensity=10, period=60.0, backoff=0.05, backoff_max=5.0)
-LAG_REPORTED = 1.0  # seconds of a blocked event loop that are worth an event
-LOOK = 0.25
-
-
-class Watched(msgspec.Struct, eq=False):
-    """A live worker: its place, session and pid, and when it was last heard of."""
-
-    slot: str
-    session: str
-    pid: int
-    pidfd: int
-    heard: float
-    lag: float = 0.0
-    reported: float = 0.0
+UP = 10.0  # seconds that a node waits for its workers before it says that it is up
+LOOK = 0.25  # seconds between two looks at the workers
+ROOM = 8.0  # seconds to wait for room for an agent's process, of the ten that its owner waits
+GROWN = 10.0  # seconds after which a worker has worked, whatever it did
 
 
 class NodeSupervisor:
@@ -61,7 +53,7 @@ class NodeSupervisor:
         definitions: The agents to define before anything starts.
         source: What the zygote loads: the program with their classes.
         settings: The node.
-        policy: Restart intensity and backoff of workers.
+        policy: Restart intensity and backoff of all workers together; None: as the settings say.
     """
 
     def __init__(
@@ -69,18 +61,19 @@ class NodeSupervisor:
         definitions: Sequence[Definition],
         source: str,
         settings: Settings,
-        policy: Policy = WORKERS,
+        policy: Policy | None = None,
     ) -> None:
         self._definitions = definitions
         self._settings = settings
-        self._policy = policy
+        self._policy = policy or policy_of(settings)
         self._slots = [f"{settings.node_name}-{n}" for n in range(settings.worker_count)]
         self._live: dict[str, Watched] = {}
-        self._restarts: list[float] = []
+        self._deaths: list[Death] = []
+        self._working: set[str] = set()  # sessions that hosted what they claimed first
         self._stopping = asyncio.Event()
         self._drained = asyncio.Event()  # no worker is left, or nobody waits for them any more
         self._failed: str = ""
-        self._forks = Forks(source)
+        self._forks = Forks(source, settings.drain)
         self._names: Namespace | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._reports = Reports(_socket_path(), self._report)
@@ -129,7 +122,7 @@ class NodeSupervisor:
             watching = tasks.create_task(self._watch())
             try:
                 await self._start_all()
-                self.ready.set()
+                await self._wait_ready()
                 log.info(
                     LogEvent.NODE_UP, extra={"fields": {"node": self._settings.node_name, **self.workers}}
                 )
@@ -138,6 +131,14 @@ class NodeSupervisor:
                 self.stop()
                 watching.cancel()
                 await self._stop_all()
+
+    async def _wait_ready(self) -> None:
+        """Until agents can be reached here; after a while a node says that it is up all the same."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (self.ready, self._stopping)]
+        await asyncio.wait(waits, timeout=UP, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        self.ready.set()
 
     async def _start_all(self) -> None:
         sessions = {slot: _session(slot) for slot in self._slots}
@@ -153,20 +154,25 @@ class NodeSupervisor:
             peers=peers,
             reports=str(self._reports.path),
         )
-        pid = await self._forks.fork({"worker": msgspec.to_builtins(spec)})
         try:
-            pidfd = os.pidfd_open(pid)
-        except ProcessLookupError:
-            self._ended(slot, session)
+            pid = await self._forks.fork({"worker": msgspec.to_builtins(spec)})
+            watched = Watched(slot, session, pid, time.monotonic())
+        except (ForkRefused, ProcessLookupError) as error:
+            told = error.message if isinstance(error, ForkRefused) else "it ended at its birth"
+            log.error(LogEvent.WORKER_FAILED, extra={"fields": {"session": session, "error": told}})  # noqa: TRY400
+            self._ended(slot, session, lived=0.0)
             return
-        self._live[slot] = Watched(slot, session, pid, pidfd, time.monotonic())
-        asyncio.get_running_loop().add_reader(pidfd, self._died, slot)
+        self._live[slot] = watched
+        asyncio.get_running_loop().add_reader(watched.pidfd, self._died, slot)
         log.info(LogEvent.WORKER_UP, extra={"fields": {"session": session, "pid": pid}})
+        if self._stopping.is_set():  # meanwhile
+            watched.send(signal.SIGTERM)
 
     def _died(self, slot: str) -> None:
         watched = self._live.pop(slot)
+        self._working.discard(watched.session)
         asyncio.get_running_loop().remove_reader(watched.pidfd)
-        os.close(watched.pidfd)
+        watched.close()
         stopping = self._stopping.is_set()
         level, event = (
             (logging.INFO, LogEvent.WORKER_DRAINED) if stopping else (logging.WARNING, LogEvent.WORKER_DIED)
@@ -174,21 +180,23 @@ class NodeSupervisor:
         log.log(level, event, extra={"fields": {"session": watched.session, "pid": watched.pid}})
         if stopping and not self._live:
             self._drained.set()
-        self._ended(slot, watched.session)
+        self._ended(slot, watched.session, lived=time.monotonic() - watched.born)
 
-    def _ended(self, slot: str, session: str) -> None:
+    def _ended(self, slot: str, session: str, *, lived: float) -> None:
         if self._tasks is not None and not self._stopping.is_set():
-            self._tasks.create_task(self._replace(slot, session))
+            self._tasks.create_task(self._replace(slot, session, lived))
 
-    async def _replace(self, slot: str, session: str) -> None:
+    async def _replace(self, slot: str, session: str, lived: float) -> None:
         """Give up the dead session, then start another worker in its place, or give up ourselves."""
+        worked = lived > GROWN or await self._owned(session)
         await self._give_up(session)
-        now = time.monotonic()
-        children = [Child(name) for name in self._slots]
-        match decide(self._policy, children, slot, failed=True, restarts=self._restarts, now=now):
+        death = Death(slot, time.monotonic(), worked)
+        earlier = [other for other in self._deaths if other.at > death.at - self._policy.period]
+        self._deaths = [*earlier, death]
+        match judge(self._policy, self._slots, earlier, death):
             case RestartChildren(_, delay):
-                self._restarts = [m for m in self._restarts if m > now - self._policy.period] + [now]
-                await asyncio.sleep(delay)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), delay)
                 if not self._stopping.is_set():
                     await self._start(slot, _session(slot))
             case Escalate(reason):
@@ -197,6 +205,15 @@ class NodeSupervisor:
                 self.stop()
             case Forget():
                 pass
+
+    async def _owned(self, session: str) -> bool:
+        """Whether a session has partitions; also where nobody can tell, for NATS is away."""
+        if self._names is None:
+            return True
+        try:
+            return any(seen.owner.session == session for seen in await self._names.leases.owners())
+        except (StorageError, BusError):
+            return True
 
     async def _give_up(self, session: str) -> None:
         if self._names is None:
@@ -210,57 +227,67 @@ class NodeSupervisor:
             case Beat(session, lag):
                 for watched in self._live.values():
                     if watched.session == session:
-                        watched.heard, watched.lag = time.monotonic(), lag
-            case ForkAgent(_, agent, path):
-                order = {"path": path, "agent": agent, "settings": msgspec.to_builtins(self._settings)}
+                        watched.beat(lag, time.monotonic())
+            case Working(session):
+                self._working.add(session)
+                if self._working.issuperset(self.workers) and len(self._live) == len(self._slots):
+                    self.ready.set()
+            case ForkAgent():
                 if self._tasks is not None:
-                    self._tasks.create_task(self._fork_agent(order))
+                    self._tasks.create_task(self._fork_agent(report))
 
-    async def _fork_agent(self, order: dict[str, object]) -> None:
-        with contextlib.suppress(ConfigError):
+    async def _fork_agent(self, asked: ForkAgent) -> None:
+        order = {"path": asked.path, "settings": msgspec.to_builtins(self._settings)}
+        until = time.monotonic() + ROOM
+        while (error := await self._refused(order)) is not None:
+            if not error.retryable or self._stopping.is_set() or time.monotonic() > until:
+                self._reports.answer(asked.session, Refused(asked.path, error.message))
+                return
+            await asyncio.sleep(LOOK)
+
+    async def _refused(self, order: JsonObject) -> ForkRefused | ConfigError | None:
+        """Have a process forked; the reason where it was not."""
+        try:
             await self._forks.fork(order)
+        except (ForkRefused, ConfigError) as error:
+            return error
+        return None
 
     async def _watch(self) -> None:
         """Report blocked event loops, and end a worker that is blocked or silent for too long."""
         while True:
             await asyncio.sleep(LOOK)
-            now = time.monotonic()
             for watched in list(self._live.values()):
-                silent = now - watched.heard
-                if max(watched.lag, silent) > self._settings.block_limit:
-                    fields = {"session": watched.session, "lag": watched.lag, "silent": round(silent, 1)}
+                watched.look(time.monotonic())
+                if watched.blocked > self._settings.block_limit:
+                    fields = {"session": watched.session, "seconds": round(watched.blocked, 1)}
                     log.error(LogEvent.WORKER_BLOCKED, extra={"fields": fields})
-                    os.kill(watched.pid, signal.SIGKILL)
-                await self._report_lag(watched)
+                    watched.send(signal.SIGKILL)
+                if watched.lags():
+                    await self._report_lag(watched)
             if not self._forks.alive and not self._stopping.is_set():
                 self._failed = "the zygote ended; what it said stands above"
                 self.stop()
 
     async def _report_lag(self, watched: Watched) -> None:
-        """One event when a loop is blocked for a second, and again each time that has doubled."""
-        if watched.lag < LAG_REPORTED:
-            watched.reported = 0.0
-        elif watched.lag >= max(LAG_REPORTED, 2 * watched.reported):
-            watched.reported = watched.lag
-            fields = {"session": watched.session, "seconds": round(watched.lag, 2)}
-            log.warning(LogEvent.LOOP_LAG, extra={"fields": fields})
-            event = {"kind": "loop_lag", "node": self._settings.node_name, **fields}
-            if self._names is None:
-                return
+        fields = {"session": watched.session, "seconds": round(watched.lag, 2)}
+        log.warning(LogEvent.LOOP_LAG, extra={"fields": fields})
+        event = {"kind": "loop_lag", "node": self._settings.node_name, **fields}
+        if self._names is not None:
             with contextlib.suppress(BusError):
                 await self._names.bus.publish(subjects.SYSTEM_EVENTS, msgspec.json.encode(event))
 
     async def _stop_all(self) -> None:
         log.info(LogEvent.NODE_STOPPING, extra={"fields": {"node": self._settings.node_name}})
         for watched in self._live.values():
-            os.kill(watched.pid, signal.SIGTERM)
+            watched.send(signal.SIGTERM)
         if self._live:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.drain + 2.0):
                     await self._drained.wait()
         left = list(self._live.values())
         for watched in left:
-            os.kill(watched.pid, signal.SIGKILL)
+            watched.send(signal.SIGKILL)
         await asyncio.gather(*(self._give_up(watched.session) for watched in left))
 
 

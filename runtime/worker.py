@@ -12,6 +12,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import TypeVar
 
 from ..actors.actor import find_kind
 from ..actors.behaviour import LocalBehaviour
@@ -19,8 +20,9 @@ from ..actors.card import Cards
 from ..actors.carrier import Carrier
 from ..actors.definition import Definition, Isolation
 from ..actors.errors import ActorError
-from ..actors.port import Behaviour
-from ..bus.errors import ActoriumError
+from ..actors.port import Behaviour, Directive
+from ..bus.errors import ActoriumError, BusError
+from ..storage.errors import StorageError
 from ..storage.port import Leases, Session
 from .broadcast import Broadcast
 from .control import ControlDesk
@@ -29,15 +31,17 @@ from .front_door import FrontDoor
 from .guardian import Guardian
 from .holder import Holder
 from .isolation.isolated import Isolated, IsolatedCarrier
+from .isolation.watch import Watch
 from .lease import Lease
 from .namespace import Namespace, connect, connect_leases
-from .partition import Means, PartitionHost
+from .partition import RETRY, Means, PartitionHost
 from .ports import ports_of
 from .post import PostOffice
 from .quarantine import QuarantinedCourier
 from .relaying import Relaying
 from .reminders import Reminders
 from .reports import Reporter
+from .rollout import ROLLOUT
 from .spec import LOST, WorkerSpec
 from .synadia.edge import SynadiaEdge
 from .telemetry import LogEvent
@@ -45,6 +49,8 @@ from .triggers.scheduling import Scheduling
 from .triggers.triggers import Triggers
 
 log = logging.getLogger("actorium.worker")
+
+T = TypeVar("T")
 
 
 async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int:
@@ -73,7 +79,10 @@ async def run_worker(spec: WorkerSpec, stop: asyncio.Event | None = None) -> int
     names = await connect(spec.settings, f"worker {spec.session}")
     await lease.open()
     try:
-        async with hosting(spec, names, lease.held, reporter, since=lease.since) as worker:
+        async with hosting(spec, names, lease.held, reporter, since=lease.since, rollout=ROLLOUT) as worker:
+            await _first(worker.holder.settled.wait(), stop.wait(), lost.wait())
+            if worker.holder.settled.is_set():
+                reporter.working()
             await _first(stop.wait(), lost.wait())
             if not lost.is_set():
                 lease.drain()
@@ -96,11 +105,24 @@ async def hosting(
     reporter: Reporter,
     *,
     since: Callable[[], float] = lambda: -math.inf,
+    rollout: float = 0.0,
 ) -> AsyncIterator["Worker"]:
-    """A worker that serves until the block ends; what it still has in hand then is given up."""
+    """A worker that serves until the block ends; what it still has in hand then is given up.
+
+    Args:
+        rollout: Seconds that a stored task waits for a node whose program has its agent's class; 0: there is
+            no other program.
+    """
     try:
         async with asyncio.TaskGroup() as tasks:
-            worker = Worker(spec, names, lambda: owned() and worker.holder.looked >= since(), reporter, tasks)
+            worker = Worker(
+                spec,
+                names,
+                lambda: owned() and worker.holder.looked >= since(),
+                reporter,
+                tasks,
+                rollout=rollout,
+            )
             tasks.create_task(worker.run())
             yield worker
             worker.abandon()
@@ -119,23 +141,35 @@ class Worker:
         owned: Callable[[], bool],
         reporter: Reporter,
         tasks: asyncio.TaskGroup,
+        *,
+        rollout: float,
     ) -> None:
         self.hosts: dict[int, PartitionHost] = {}
         self._names = names
         self._tasks = tasks
         self.relaying = Relaying(names, self.hosts)
         self._reporter = reporter
+        self._watch = Watch(spec.settings.block_limit, names.bus, node=spec.node, session=spec.session)
         self.courier = BusCourier(
             names.bus, names.blobs, names.registry, local=self._local, partitions=names.partitions
         )
-        guardian = Guardian(self.courier)
-        office = PostOffice(names.bus, names.blobs, guardian.supervise, owned, tasks)
+        self._guardian = Guardian(self.courier)
+        office = PostOffice(names.bus, names.blobs, self._supervise, owned, tasks)
         self._quarantine = office.quarantine
         office.hopeless = lambda task_id: self.holder.last and self.courier.delegating(task_id)
         office.wake = self._wake
         self._ports = ports_of(names, self.courier, spec.settings)
         cards = Cards(names.live)
-        means = Means(names.bus, names.ledger, names.blobs, names.registry, self._behaviour, office, cards)
+        means = Means(
+            names.bus,
+            names.ledger,
+            names.blobs,
+            names.registry,
+            self._behaviour,
+            office,
+            cards,
+            rollout=rollout,
+        )
         desk = ControlDesk(self.hosts, names.bus, office, names.registry)
         self.holder = Holder(
             spec.session,
@@ -184,11 +218,20 @@ class Worker:
         kind, alone = find_kind(definition.kind), definition.options.isolation is Isolation.PROCESS
         if issubclass(kind, Carrier):
             carrier = kind(definition, self._ports)
-            return IsolatedCarrier(carrier, self._reporter) if alone else carrier
+            return IsolatedCarrier(carrier, self._reporter, self._watch) if alone else carrier
         if alone:
-            return Isolated(definition, self._reporter)
+            return Isolated(definition, self._reporter, self._watch)
         courier = QuarantinedCourier(self.courier, self._quarantine, definition.key)
         return LocalBehaviour(definition, kind, courier)
+
+    async def _supervise(self, definition: Definition, error: str) -> Directive:
+        """What becomes of an actor that failed; that it is given up is written down before it is so."""
+        registry = self._names.registry
+        since = await _insist(lambda: registry.revision_of(definition))
+        directive = await self._guardian.supervise(definition, error)
+        if not directive.restart:
+            await _insist(lambda: registry.give_up(definition, directive.reason, since=since))
+        return directive
 
     async def _wake(self, tenant: str, agent: str, task_id: str) -> None:
         with suppress(ActorError):  # there is no such agent any more
@@ -196,6 +239,14 @@ class Worker:
 
     def _local(self, part: int) -> PartitionHost | None:
         return self.hosts.get(part)
+
+
+async def _insist(act: Callable[[], Awaitable[T]]) -> T:
+    """Try again while the storage does not answer; whoever waits can be cut short."""
+    while True:
+        with suppress(StorageError, BusError):
+            return await act()
+        await asyncio.sleep(RETRY)
 
 
 def _leases_of(spec: WorkerSpec) -> Callable[[], Awaitable[tuple[Leases, Callable[[], Awaitable[None]]]]]:

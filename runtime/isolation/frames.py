@@ -1,6 +1,7 @@
 """Frames: messages between a worker and the process of one of its agents, over a Unix socket.
 
-Four bytes of length, then MessagePack of one of these Structs. Never stored, so JSON is not needed here.
+Four bytes of length, then JSON of one of these Structs, so that they carry what a message between any agents
+carries: integers of any size. States are JSON already, and travel as they are.
 """
 
 import asyncio
@@ -12,16 +13,16 @@ from ...actors.definition import Definition
 from ...bus.envelope import Envelope
 from ...bus.errors import BadMessage, Failure
 from ...bus.task import Result, Task
-from ...bus.value import Json
 
 MAX_FRAME = 64 * 1024 * 1024  # bytes
+NO_STATE = msgspec.Raw(b"null")
 
 
 class Begin(msgspec.Struct, frozen=True, tag="begin"):
-    """Make the actor with this state. Answered by Done or Failed."""
+    """Make the actor with this state (JSON). Answered by Done or Failed."""
 
     definition: Definition
-    state: Json = None
+    state: msgspec.Raw = NO_STATE
 
 
 class Handle(msgspec.Struct, frozen=True, tag="handle"):
@@ -57,22 +58,33 @@ class Cancel(msgspec.Struct, frozen=True, tag="cancel"):
     repeated: bool = False
 
 
+class Ping(msgspec.Struct, frozen=True, tag="ping"):
+    """Say that the event loop turns. Answered by Pong while something is in hand, and else not at all."""
+
+
 class End(msgspec.Struct, frozen=True, tag="end"):
     """Call `on_stop`, answer Done, and exit."""
 
 
+class Pong(msgspec.Struct, frozen=True, tag="pong"):
+    """The event loop turns."""
+
+
 class Done(msgspec.Struct, frozen=True, tag="done"):
-    """It worked: the result of a Handle, and the state (JSON) if it changed."""
+    """It worked: the result of a Handle, and the state (JSON) if it changed. A refusal is a result too."""
 
     result: Result | None = None
-    state: bytes | None = None
+    state: msgspec.Raw = NO_STATE
 
 
 class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """It raised; `refused`: the answer is no and the instance is as good as before."""
+    """It raised: the instance must not be used again."""
 
     failure: Failure
-    refused: bool = False
+
+
+class CutShort(msgspec.Struct, frozen=True, tag="cut"):
+    """It was cut short by a Cancel, and the instance is as good as before."""
 
 
 class Rested(msgspec.Struct, frozen=True, tag="rested"):
@@ -81,10 +93,13 @@ class Rested(msgspec.Struct, frozen=True, tag="rested"):
     parked: Parked
 
 
-Frame = Begin | Handle | Carry | Rest | News | Cancel | End | Done | Rested | Failed
+Told = Rest | News | Cancel | Ping
+Asked = Begin | Handle | Carry | End
+Answer = Done | Rested | Failed | CutShort
+Frame = Asked | Told | Pong | Answer
 
-_encoder = msgspec.msgpack.Encoder()
-_decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+_encoder = msgspec.json.Encoder()
+_decoder: msgspec.json.Decoder[Frame] = msgspec.json.Decoder(Frame)
 
 
 async def read_frame(reader: asyncio.StreamReader) -> Frame:
@@ -100,11 +115,20 @@ async def read_frame(reader: asyncio.StreamReader) -> Frame:
     packed = await reader.readexactly(size)
     try:
         return _decoder.decode(packed)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise BadMessage(f"{size} bytes are no frame: {error}") from error
 
 
 def write_frame(writer: asyncio.StreamWriter, frame: Frame) -> None:
-    """Queue a frame."""
-    packed = _encoder.encode(frame)
+    """Queue a frame.
+
+    Raises:
+        BadMessage: It holds what JSON cannot say, or is too large; nothing was queued.
+    """
+    try:
+        packed = _encoder.encode(frame)
+    except (TypeError, ValueError, OverflowError, RecursionError, msgspec.EncodeError) as error:
+        raise BadMessage(f"{type(frame).__name__} cannot be written as JSON: {error}") from error
+    if len(packed) > MAX_FRAME:
+        raise BadMessage(f"a frame of {len(packed)} bytes is too large")
     writer.write(len(packed).to_bytes(4, "big") + packed)

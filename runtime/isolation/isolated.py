@@ -8,19 +8,22 @@ responsible for the process itself: see `link.py`.
 import asyncio
 import contextlib
 from collections.abc import Callable
+from typing import assert_never
 
 import msgspec
 
 from ...actors.carrier import CalledOff, Carrier, Order, Parked
 from ...actors.definition import Definition
-from ...actors.errors import HandlerFailed, Reject
+from ...actors.errors import HandlerFailed
 from ...actors.port import Outcome
 from ...bus.envelope import Envelope
+from ...bus.errors import from_failure
 from ...bus.task import Result, Task
 from ...bus.value import Json, JsonObject
 from ..reports import Reporter
-from .frames import Begin, Carry, Done, End, Failed, Handle, News, Rest, Rested
+from .frames import NO_STATE, Answer, Begin, Carry, CutShort, Done, End, Failed, Handle, News, Rest, Rested
 from .link import CANCEL_GRACE, AgentLink
+from .watch import Watch
 
 
 def _never() -> bool:
@@ -28,26 +31,28 @@ def _never() -> bool:
 
 
 class Isolated:
-    """The behaviour of an actor in a process of its own."""
+    """The behaviour of an actor in a process of its own.
 
-    def __init__(self, definition: Definition, reporter: Reporter) -> None:
+    Args:
+        definition: The actor.
+        reporter: Has processes forked.
+        watch: What becomes of one that blocks.
+    """
+
+    def __init__(self, definition: Definition, reporter: Reporter, watch: Watch | None = None) -> None:
         self._definition = definition
-        self._link = AgentLink(definition.key, reporter)
-        self._state: Json = None  # what the process began with
-        self._changed: bytes | None = None  # and what it made of it since, JSON
+        self._link = AgentLink(definition.key, reporter, watch)
+        self._state = NO_STATE  # what a process is to begin with
 
     async def start(self, state: Json) -> None:
         """Have a process forked and the actor made in it.
 
         Raises:
-            HandlerFailed: It did not call back in time, died, or its code raised.
+            HandlerFailed: It did not call back in time, died, or was blocked for too long.
+            ActoriumError: What its code raised.
         """
-        self._state, self._changed = state, None
-        await self._link.open()
-        answer = await self._link.exchange(Begin(self._definition, state), _never)
-        if isinstance(answer, Failed):
-            self.discard()
-            raise HandlerFailed(answer.failure.message)
+        self._state = msgspec.Raw(msgspec.json.encode(state))
+        await self._begin()
 
     async def handle(
         self,
@@ -58,18 +63,16 @@ class Isolated:
         *,
         repeated: Callable[[], bool] = _never,
     ) -> Outcome:
-        """Handle one message there. Raises HandlerFailed when it raised or its process died."""
+        """Handle one message there; that its answer is no is an outcome too. Raises as `start`."""
         if not self._link.lives:  # it was let go, or died while it was idle
-            await self.start(self._state if self._changed is None else msgspec.json.decode(self._changed))
-        answer = await self._link.exchange(Handle(task, envelope, task_id, attempt), repeated)
-        if isinstance(answer, Failed):
-            kind = Reject if answer.refused else HandlerFailed
-            raise kind(answer.failure.message, **answer.failure.fields)
-        if not isinstance(answer, Done) or answer.result is None:
+            await self._begin()
+        done = _done(await self._link.exchange(Handle(task, envelope, task_id, attempt), repeated))
+        if done.result is None:
             raise HandlerFailed(f"the process of {self._definition.name!r} answered with no result")
-        if answer.state is not None:
-            self._changed = answer.state
-        return Outcome(answer.result, answer.state)
+        if done.state == NO_STATE:
+            return Outcome(done.result)
+        self._state = done.state
+        return Outcome(done.result, bytes(done.state))
 
     async def stop(self) -> None:
         """Have `on_stop` called, and let the process go."""
@@ -79,6 +82,9 @@ class Isolated:
         """Let the process go."""
         self._link.close()
 
+    async def _begin(self) -> None:
+        await _open(self._link, Begin(self._definition, self._state))
+
 
 class IsolatedCarrier(Carrier):
     """A carrier whose runs are carried in a process of their agent's own, one at a time.
@@ -86,13 +92,14 @@ class IsolatedCarrier(Carrier):
     Args:
         carrier: The same carrier in this process: it begins and ends runs, which runs no code of the agent's.
         reporter: Has processes forked.
+        watch: What becomes of one that blocks.
     """
 
-    def __init__(self, carrier: Carrier, reporter: Reporter) -> None:
+    def __init__(self, carrier: Carrier, reporter: Reporter, watch: Watch | None = None) -> None:
         super().__init__(carrier.definition, carrier.ports)
         self.loses_when_cut = carrier.loses_when_cut
         self._carrier = carrier
-        self._link = AgentLink(carrier.definition.key, reporter)
+        self._link = AgentLink(carrier.definition.key, reporter, watch)
         self._run = ""  # which is being carried
         self._cancelling = False
 
@@ -108,27 +115,25 @@ class IsolatedCarrier(Carrier):
         return ended
 
     async def carry(self, order: Order) -> Result | Parked:
-        """Carry it there. Raises HandlerFailed when it raised or its process died."""
+        """Carry it there.
+
+        Raises:
+            HandlerFailed: Its process died, or was blocked for too long.
+            ActoriumError: What it raised there, so that its owner takes it as if it had been raised here.
+        """
         if not self._link.lives:
-            await self._link.open()
-            answer = await self._link.exchange(Begin(self.definition), _never)
-            if isinstance(answer, Failed):
-                self._link.close()
-                raise HandlerFailed(answer.failure.message)
+            await _open(self._link, Begin(self.definition))
         self._run, self._cancelling = order.run, False
         try:
             answer = await self._link.exchange(Carry(order), lambda: not self._cancelling)
         finally:
             self._run = ""
-        match answer:
-            case Done(result) if result is not None:
-                return result
-            case Rested(parked):
-                return parked
-            case Failed(failure):
-                raise HandlerFailed(failure.message, **failure.fields)
-            case _:
-                raise HandlerFailed(f"the process of {self.definition.name!r} answered with no result")
+        if isinstance(answer, Rested):
+            return answer.parked
+        done = _done(answer)
+        if done.result is None:
+            raise HandlerFailed(f"the process of {self.definition.name!r} answered with no result")
+        return done.result
 
     def rest(self, run: str) -> None:
         """Have it return at its next step."""
@@ -163,6 +168,28 @@ class IsolatedCarrier(Carrier):
     async def stop(self) -> None:
         """Let the process go."""
         await _farewell(self._link)
+
+
+async def _open(link: AgentLink, begin: Begin) -> None:
+    """Have a process forked, and what it serves made in it."""
+    await link.open()
+    try:
+        _done(await link.exchange(begin, _never))
+    except BaseException:  # also where it was cut short: it is not what it should be
+        link.close()
+        raise
+
+
+def _done(answer: Answer) -> Done:
+    match answer:
+        case Done():
+            return answer
+        case Failed(failure):
+            raise from_failure(failure)
+        case Rested() | CutShort():
+            raise HandlerFailed(f"unexpected {type(answer).__name__}")
+        case _:
+            assert_never(answer)
 
 
 async def _farewell(link: AgentLink) -> None:

@@ -1,27 +1,38 @@
 """AgentLink: the process of one isolated agent, seen from its owner: forked, spoken to, let go.
 
-Not responsible for what is said: see `isolation.py`. The death of that process is an end of file here, at
-once. Invariant: one process at a time, one exchange at a time; after anything that leaves an answer open the
-process is let go, so that no answer is taken for that of a later question.
+Not responsible for what is said: see `isolated.py`. The death of that process is an end of file here, at
+once; one whose event loop is blocked for too long is ended. Invariant: one process at a time, one exchange at
+a time; after anything that leaves an answer open the process is let go, so that no answer is taken for that
+of a later question.
 """
 
 import asyncio
-import itertools
-import os
-import tempfile
+import contextlib
 from collections.abc import Callable
-from pathlib import Path
-
-import msgspec
+from typing import assert_never
 
 from ...actors.errors import HandlerFailed
 from ...bus.errors import BadMessage
 from ..reports import Reporter
-from .frames import Cancel, Frame, read_frame, write_frame
+from .forked import Forked, fork
+from .frames import (
+    Answer,
+    Asked,
+    Cancel,
+    CutShort,
+    Done,
+    Failed,
+    Ping,
+    Pong,
+    Rested,
+    Told,
+    read_frame,
+    write_frame,
+)
+from .silence import LOOK, Sign, Silence
+from .watch import Watch
 
-START_TIMEOUT = 10.0  # seconds for a fork to call back
 CANCEL_GRACE = 1.0  # seconds for a handler to end after it was cancelled
-_serial = itertools.count()
 
 
 class AgentLink:
@@ -30,18 +41,19 @@ class AgentLink:
     Args:
         agent: Its key, `tenant.name`.
         reporter: Has it forked.
+        watch: What becomes of one that blocks.
     """
 
-    def __init__(self, agent: str, reporter: Reporter) -> None:
+    def __init__(self, agent: str, reporter: Reporter, watch: Watch | None = None) -> None:
         self._agent = agent
         self._reporter = reporter
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
+        self._watch = watch or Watch()
+        self._forked: Forked | None = None
 
     @property
     def lives(self) -> bool:
         """Whether there is a process, as far as is known."""
-        return self._reader is not None and not self._reader.at_eof()
+        return self._forked is not None and self._forked.lives
 
     async def open(self) -> None:
         """Have a process forked; one that is there is let go.
@@ -50,72 +62,97 @@ class AgentLink:
             HandlerFailed: It did not call back in time.
         """
         self.close()
-        self._reader, self._writer = await self._forked()
+        self._forked = await fork(self._agent, self._reporter)
 
     def close(self) -> None:
-        """Close the socket; the process sees it and exits."""
-        if self._writer is not None:
-            self._writer.close()
-        self._reader = self._writer = None
+        """Let the process go."""
+        forked, self._forked = self._forked, None
+        if forked is not None:
+            forked.close()
 
-    def say(self, frame: Frame) -> None:
+    def say(self, frame: Told) -> None:
         """Say something that is not answered."""
-        if self._writer is not None:
-            write_frame(self._writer, frame)
+        if self._forked is not None:
+            write_frame(self._forked.writer, frame)
 
-    async def exchange(self, frame: Frame, repeated: Callable[[], bool]) -> Frame:
+    async def exchange(self, frame: Asked, repeated: Callable[[], bool]) -> Answer:
         """Say something, and wait for the answer.
 
-        Cancellation: what runs there is cut short first; where it does not end in time, it is let go.
+        Cancellation: what runs there is cut short first; where it does not end in time, it is ended.
 
         Args:
             repeated: Told at a cancellation: whether it will be done again.
 
         Raises:
-            HandlerFailed: There is no process, or it died.
+            HandlerFailed: There is no process, it died, or it was blocked for too long.
+            BadMessage: It cannot be said.
         """
-        reader, writer = self._reader, self._writer
-        if reader is None or writer is None:
+        forked = self._forked
+        if forked is None:
             raise HandlerFailed(f"agent {self._agent} has no process")
-        write_frame(writer, frame)
+        write_frame(forked.writer, frame)
+        silence = Silence(self._watch.limit)
+        answering = asyncio.ensure_future(_answer(forked, silence))
         try:
-            return await read_frame(reader)
+            await self._wait(forked, answering, silence)
+            return answering.result()
         except asyncio.CancelledError:
-            await asyncio.shield(self._cut_short(reader, writer, repeated()))
+            await asyncio.shield(self._cut_short(forked, answering, repeated()))
             raise
-        except (asyncio.IncompleteReadError, ConnectionError) as error:
-            self.close()
-            raise HandlerFailed(f"the process of agent {self._agent} died") from error
+        except HandlerFailed:
+            answering.cancel()
+            self._end(forked)
+            raise
+        except (asyncio.IncompleteReadError, ConnectionError, BadMessage) as error:
+            self._end(forked)
+            why = error.message if isinstance(error, BadMessage) else "died"
+            raise HandlerFailed(f"the process of agent {self._agent} {why}") from error
 
-    async def _cut_short(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, repeated: bool
-    ) -> None:
-        """Cancel what runs there and take its answer; a process that does not give one is let go."""
-        try:
-            write_frame(writer, Cancel(repeated))
-            async with asyncio.timeout(CANCEL_GRACE):
-                await read_frame(reader)
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError, BadMessage, msgspec.MsgspecError):
-            self.close()  # also where the cancellation came in the middle of a frame
+    async def _wait(self, forked: Forked, answering: asyncio.Future[Answer], silence: Silence) -> None:
+        """Wait for an answer from a process that is alive."""
+        while not (await asyncio.wait([answering], timeout=LOOK))[0]:
+            match silence.look():
+                case Sign.PING:
+                    write_frame(forked.writer, Ping())
+                case Sign.TELL:
+                    await self._watch.lagging(self._agent, silence.seconds)
+                case Sign.END:
+                    raise HandlerFailed(
+                        f"the process of agent {self._agent} was ended: its event loop was blocked for "
+                        f"{silence.seconds:g} s; do what takes long in a plain function, or raise block_limit"
+                    )
+                case Sign.WAIT:
+                    pass
+                case never:
+                    assert_never(never)
 
-    async def _forked(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        path = Path(tempfile.gettempdir()) / f"actorium-{os.getpid()}-{next(_serial)}.sock"
-        called: asyncio.Future[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = asyncio.Future()
+    async def _cut_short(self, forked: Forked, answering: asyncio.Future[Answer], repeated: bool) -> None:
+        """Cancel what runs there; a process that came to any other end, or to none, is ended.
 
-        async def take(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            if called.done():
-                writer.close()
-            else:
-                called.set_result((reader, writer))
+        It may have changed what it keeps, and its answer is dropped.
+        """
+        write_frame(forked.writer, Cancel(repeated))
+        await asyncio.wait([answering], timeout=CANCEL_GRACE)
+        answering.cancel()
+        with contextlib.suppress(
+            asyncio.CancelledError, asyncio.IncompleteReadError, ConnectionError, BadMessage
+        ):
+            if isinstance(await answering, CutShort):
+                return
+        self._end(forked)
 
-        server = await asyncio.start_unix_server(take, str(path))
-        path.chmod(0o600)
-        try:
-            self._reporter.fork(self._agent, str(path))
-            async with asyncio.timeout(START_TIMEOUT):
-                return await called
-        except TimeoutError as error:
-            raise HandlerFailed(f"no process for agent {self._agent} within {START_TIMEOUT:g} s") from error
-        finally:
-            server.close()
-            path.unlink(missing_ok=True)
+    def _end(self, forked: Forked) -> None:
+        forked.kill()
+        if self._forked is forked:
+            self._forked = None
+
+
+async def _answer(forked: Forked, silence: Silence) -> Answer:
+    while True:
+        match await read_frame(forked.reader):
+            case Pong():
+                silence.broken()
+            case Done() | Rested() | Failed() | CutShort() as answer:
+                return answer
+            case frame:
+                raise BadMessage(f"said {type(frame).__name__}")

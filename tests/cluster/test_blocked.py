@@ -1,6 +1,7 @@
 """Handlers that block the event loop: ownership is kept, the lag is told, and there is an end to it."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 
 import msgspec
@@ -8,7 +9,7 @@ import msgspec
 from actorium.bus import subjects
 from actorium.bus.port import Message
 from cluster.apps import Add
-from cluster.harness import SOON, Node, attached
+from cluster.harness import SOON, Node, attached, chance_pause, kill
 from eventually import eventually
 from servers import TestServer
 
@@ -65,3 +66,21 @@ async def test_other_workers_answer_while_one_is_blocked(
         assert not await cluster.results("blocker-0"), "it was over before the others had answered"
         await eventually(lambda: cluster.results("blocker-0"), SOON)
         assert (await handle.result(timeout=SOON)).failure is None
+
+
+async def test_a_node_that_is_stopped_as_a_whole_and_goes_on_ends_none_of_its_workers(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    """As in a debugger, or on a frozen virtual machine: nobody was blocked, for nobody watched."""
+    limit = 2.0
+    node = make_node(nats_server.url, block_limit=limit)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(2)
+        before = await cluster.workers()
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in [node.pid, *node.descendants()]:
+                kill(pid, number)
+            await chance_pause(2 * limit)
+        await cluster.settled(2)
+        assert await cluster.workers() == before
+    assert "worker.blocked" not in node.log

@@ -1,10 +1,18 @@
 """Agents with a process of their own: its death costs a moment, and it never outlives its owner."""
 
 import asyncio
+from collections.abc import Callable
+from pathlib import Path
 
-from cluster.apps import Add
-from cluster.harness import SOON, Cluster, Stopwatch, alive, each_once, kill, note, whole
+import msgspec
+
+from actorium.actors.definition import Definition, Isolation, Options
+from actorium.bus import subjects
+from actorium.bus.port import Message
+from cluster.apps import QUICK, Add
+from cluster.harness import SOON, Cluster, Node, Stopwatch, alive, attached, each_once, kill, note, whole
 from eventually import eventually
+from servers import TestServer
 
 
 async def ran(cluster: Cluster, agent: str, n: int) -> list[int]:
@@ -60,6 +68,54 @@ async def test_a_blocked_process_of_an_agent_ends_with_its_owner(cluster: Cluste
     await handle.result(timeout=SOON)
 
 
+NATIVE = """
+import ctypes
+import os
+
+from actorium import Actor, App, Context, Isolation, Options
+
+
+class Native(Actor):
+    async def receive(self, message: str, ctx: Context) -> int:
+        if message == "block":
+            ctypes.PyDLL(None).sleep(1000)  # keeps the interpreter lock: no thread of Python's sees anything
+        return os.getpid()
+
+
+app = App(Native.named("native", Options(isolation=Isolation.PROCESS, attempts=1)))
+"""
+
+
+async def test_a_process_that_native_code_blocks_ends_with_its_owner(
+    nats_server: TestServer, make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    program = tmp_path / "native.py"
+    program.write_text(NATIVE)
+    make_node(nats_server.url, workers=1, source=str(program))
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        lags = await lags_of(cluster)
+        pid = (await cluster.client.ask("native", "where", timeout=SOON)).unwrap()
+        await cluster.client.tell("native", "block")
+        await eventually(lambda: lags, SOON, what="it is blocked")
+        _, worker = await cluster.owner_of("native")
+        kill(worker)
+        await eventually(lambda: not alive(pid), 5.0, what="the process ends with its owner")
+
+
+async def lags_of(cluster: Cluster) -> list[dict[str, object]]:
+    """What is told of blocked event loops from now on."""
+    lags: list[dict[str, object]] = []
+
+    def notice(message: Message) -> None:
+        told = msgspec.json.decode(message.payload)
+        if told["kind"] == "loop_lag":
+            lags.append(told)
+
+    await cluster.names.bus.subscribe(subjects.SYSTEM_EVENTS, notice)
+    return lags
+
+
 async def test_kills_of_process_and_worker_in_any_order_apply_every_task_once(
     cluster: Cluster, seed: int
 ) -> None:
@@ -78,3 +134,35 @@ async def test_kills_of_process_and_worker_in_any_order_apply_every_task_once(
         assert [total for _, total, _ in data] == list(range(1, 11))
     await whole(cluster, *agents)
     await asyncio.gather(*(cluster.answers(name, Add(amount=0)) for name in agents))
+
+
+async def test_an_agent_that_blocks_its_process_for_ever_is_told_ended_and_answers_again(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    """Its task becomes a dead letter, its worker stays, and whoever shares that answers meanwhile."""
+    node = make_node(nats_server.url, workers=1, block_limit=1.5)
+    options = Options(isolation=Isolation.PROCESS, attempts=2, policy=QUICK)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        await cluster.client.spawn(Definition(name="own-blocker", kind="apps:Blocker", options=options))
+        lags = await lags_of(cluster)
+        (session, worker), *_ = (await cluster.workers()).items()
+        pid = (await cluster.client.ask("own-blocker", Add(), timeout=SOON)).unwrap()
+        assert pid != worker
+
+        handle = await cluster.client.tell("own-blocker", Add(pause=100_000.0))
+        await cluster.started("own-blocker", handle.id)
+        await cluster.client.ask("counter-0", Add(), timeout=SOON)
+        assert not await cluster.results("own-blocker"), "it was over before a neighbour had answered"
+
+        result = await handle.result(timeout=SOON)
+        assert result.failure is not None
+        assert result.failure.code == "undeliverable"
+        assert "blocked" in result.failure.message
+        assert len(await cluster.events("own-blocker", "retried")) == 1
+        assert not alive(pid)
+        assert (await cluster.client.ask("own-blocker", Add(), timeout=SOON)).unwrap() != pid
+        assert {told["agent"] for told in lags} == {"default.own-blocker"}
+        assert {told["session"] for told in lags} == {session}
+        assert await cluster.workers() == {session: worker}
+        assert "loop.lag" in node.log

@@ -1,6 +1,7 @@
 """Several nodes: planned drains, a node that joins, a node that loses power."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -141,6 +142,54 @@ async def test_workers_end_with_their_supervisor(pair: tuple[Cluster, Node]) -> 
         return not any(alive(pid) for pid in below)
 
     await eventually(gone, SOON, what="nothing is left of the node")
+
+
+async def test_a_blocked_worker_whose_supervisor_was_killed_ends_and_its_partitions_move(
+    nats_server: TestServer, make_node: Callable[..., Node]
+) -> None:
+    """It hears no SIGTERM, and its lease thread renews: only a kill behind the drain time ends it."""
+    first = make_node(nats_server.url, "a", workers=1, drain=1.0)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        handle = await cluster.client.tell("blocker-once", Add(pause=600.0))
+        await cluster.started("blocker-once", handle.id)
+        below = first.descendants()
+        kill(first.pid)
+        make_node(nats_server.url, "b", workers=1)
+        await cluster.settled(1)
+        assert (await cluster.answers("blocker-once", Add())).failure is None
+        assert not any(alive(pid) for pid in below)
+
+
+def terminate_all(node: Node) -> None:
+    """As systemd does."""
+    for pid in [node.pid, *node.descendants()]:
+        kill(pid, signal.SIGTERM)
+
+
+def kill_supervisor(node: Node) -> None:
+    kill(node.pid)
+
+
+@pytest.mark.parametrize("fault", [terminate_all, kill_supervisor])
+async def test_agents_with_a_process_of_their_own_are_drained_like_all_others(
+    nats_server: TestServer, make_node: Callable[..., Node], fault: Callable[[Node], None]
+) -> None:
+    node = make_node(nats_server.url, workers=1)
+    async with attached(nats_server.url) as cluster:
+        await cluster.settled(1)
+        agents = ["witness-0", "own-witness"]
+        tasks = {name: (await cluster.client.tell(name, Add(n=1, pause=2.0))).id for name in agents}
+        for name in agents:
+            await eventually(lambda name=name: cluster.events(name, "ran"), SOON, what=f"{name} runs")
+        below = node.descendants()
+        fault(node)
+        for name in agents:
+            (result,) = await each_once(cluster, name, [tasks[name]])
+            assert [event.data["pid"] for event in await cluster.events(name, "ran")] == [result.unwrap()]
+        status = await node.ended()
+        assert status == (0 if fault is terminate_all else -signal.SIGKILL), node.log
+        await eventually(lambda: not any(alive(pid) for pid in below), SOON, what="nothing is left of it")
 
 
 async def test_a_node_whose_workers_keep_dying_gives_up_and_says_so(

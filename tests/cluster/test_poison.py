@@ -2,8 +2,10 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
+from actorium.actors.definition import Options
 from actorium.bus import subjects
 from actorium.bus.codec import MAX_BODY
 from actorium.bus.dead_letters import DeadLetter
@@ -11,6 +13,7 @@ from actorium.bus.envelope import BLOB, TASK_ID, VERSION
 from actorium.bus.errors import ActoriumError
 from actorium.bus.task import Result, Task
 from cluster.apps import Add
+from cluster.apps_stillborn import Stillborn
 from cluster.harness import SOON, Cluster, each_once, whole
 from eventually import eventually
 
@@ -140,6 +143,23 @@ async def test_what_kills_its_process_is_buried_and_innocent_neighbours_are_not(
         results = await each_once(cluster, name, tasks[name])
         assert [r.unwrap()[0] for r in results] == list(range(6))
     await whole(cluster, agent, *neighbours)
+
+
+@pytest.mark.parametrize("early", [True, False])
+async def test_what_kills_its_process_before_its_first_message_is_buried(
+    cluster: Cluster, early: bool
+) -> None:
+    """A death in `__init__` or `on_start` counts as an attempt of the task that the actor was made for."""
+    agent = f"stillborn-{early}".lower()
+    made = Stillborn.named(agent, Options(attempts=2), early=early)
+    await cluster.client.spawn(msgspec.structs.replace(made, kind="apps_stillborn:Stillborn"))
+    killer = await cluster.client.tell(agent, Task())
+    result = await killer.result(timeout=60.0)
+    assert result.failure is not None
+    assert result.failure.code == "undeliverable"
+    (letter,) = await buried(cluster, agent, 1)
+    assert (letter.reason, letter.attempts) == ("process_died", 2)
+    await cluster.settled(2)
 
 
 async def test_every_dead_letter_has_its_body_also_of_a_task_that_waited_in_the_stream(

@@ -114,9 +114,18 @@ async def test_an_agent_that_fails_too_often_is_in_error_with_an_event_until_som
     await eventually(in_error, SOON, every=0.1)
     (event,) = await eventually(lambda: cluster.events("fragile", "stopped"), SOON, every=0.1)
     assert "3 times" in event.data["reason"]
-    with pytest.raises(ActorStopped):
+    waits = await cluster.client.tell("fragile", Task())
+    _, pid = await cluster.owner_of("fragile")
+    kill(pid)
+    await cluster.settled(2)
+    told = await cluster.client.status("fragile")  # of the next owner
+    assert told["status"] == "error"
+    assert "3 times" in told["reason"]
+    with pytest.raises(ActorStopped, match="3 times"):
         await cluster.client.ask("fragile", Task(), timeout=SOON)
+    assert not await cluster.results("fragile")
     await cluster.client.restart("fragile")
+    assert (await waits.result(timeout=SOON)).unwrap() == "fragile"
     assert (await cluster.client.ask("fragile", Task(), timeout=SOON)).unwrap() == "fragile"
 
 

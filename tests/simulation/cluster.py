@@ -367,8 +367,7 @@ class Cluster:
         self.bugs = bugs
         self.loop = VirtualLoop()
         asyncio.set_event_loop(self.loop)
-        # a window longer than any outage here: outside of it a result may stand twice, see docs/guarantees.md
-        self.hub = MemoryHub(bugs.settings, clock=lambda: 0.0)
+        self.hub = MemoryHub(bugs.settings, clock=self.loop.time)
         self.ledger = bugs.ledger()
         self.leases = MemoryLeases()
         self.blobs = MemoryBlobs()

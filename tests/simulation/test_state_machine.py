@@ -63,6 +63,7 @@ PROFILE = settings(
     report_multiple_bugs=False,
 )
 SEED = 2  # with which each planted bug is found soon; with the others later
+FORGOTTEN = 150.0  # seconds after which the server stores a message under an id that it knew
 RECENT = 5  # operations back for which a repetition is certainly remembered
 
 
@@ -178,6 +179,18 @@ class ClusterMachine(RuleBasedStateMachine):
             self.cluster.loop.steps(steps)
             worker.wire.die()
             self.cluster.reap(tell=tell)
+
+    @rule(operations=st.integers(1, 12), before=st.booleans())
+    def nobody_for_long(self, operations: int, before: bool) -> None:
+        """Every process dies, and the next begins when the server knows no message id any more."""
+        for worker in self.cluster.workers:
+            worker.wire.deadly, worker.wire.before = operations, before
+        self.cluster.pass_time(5.0)
+        for worker in self.cluster.workers:
+            worker.wire.die()
+        self.cluster.reap(tell=True)
+        self.cluster.pass_time(FORGOTTEN)
+        self.cluster.start()
 
     @rule(which=st.integers(0, 3), operations=st.integers(1, 8), before=st.booleans())
     def crash_between_operations(self, which: int, operations: int, before: bool) -> None:
@@ -468,6 +481,15 @@ def calls_off_in_memory(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ActorLedger, "cancelled", cancelled)
 
 
+def looks_into_no_outbox(patch: pytest.MonkeyPatch) -> None:
+    """A result that is on record is stored again, whatever stands in the outbox."""
+
+    async def is_kept(self: Any, letter: Any) -> bool:
+        return False
+
+    patch.setattr(handling.Handling, "_is_kept", is_kept)
+
+
 def falling_epochs(patch: pytest.MonkeyPatch) -> None:
     """An owner opens a chain in whatever epoch it believes in, without a look at the last record."""
     whole = ActorLedger.open.__func__
@@ -497,8 +519,8 @@ def swallows_poison(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED = [
     NoFence, AckBeforeAppend, PublishesUnderNewIds, ForgetsResults, NoBound,
-    no_done_check, retries_last, keeps_the_state_in_memory, calls_off_in_memory, falling_epochs,
-    swallows_poison,
+    no_done_check, retries_last, keeps_the_state_in_memory, calls_off_in_memory, looks_into_no_outbox,
+    falling_epochs, swallows_poison,
 ]  # fmt: skip
 
 

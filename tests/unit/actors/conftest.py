@@ -16,7 +16,7 @@ from actorium.actors.ledger import ActorLedger
 from actorium.actors.port import Directive, Letter
 from actorium.bus.codec import encode
 from actorium.bus.envelope import Envelope
-from actorium.bus.errors import ActoriumError
+from actorium.bus.errors import ActoriumError, BusLost
 from actorium.bus.port import Message
 from actorium.bus.task import Result, Task
 from actorium.storage.memory import MemoryBlobs, MemoryLedger
@@ -32,12 +32,15 @@ class Outpost:
 
     def __init__(self, kinds: Callable[[], list[str]]) -> None:
         self.settled: list[tuple[str, Result, bool]] = []
+        self.outbox: list[str] = []
+        self.full = False  # nothing comes into the outbox
         self.stood: list[str] = []  # the newest record at each settlement
         self.dead: list[tuple[str, str, int]] = []
         self.events: list[str] = []
         self.faults: list[ActoriumError] = []
         self.crashes: list[str] = []
         self.directives: deque[Directive] = deque()
+        self.ended = False
         self.ours = asyncio.Event()
         self.ours.set()
         self.tasks: list[asyncio.Task[None]] = []
@@ -50,6 +53,9 @@ class Outpost:
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self.tasks.append(asyncio.create_task(work))
         return self.tasks[-1]
+
+    def ending(self) -> bool:
+        return self.ended
 
     def hopeless(self, letter: Letter) -> bool:
         return False
@@ -64,6 +70,13 @@ class Outpost:
     async def settle(self, letter: Letter, result: Result, *, again: bool = False) -> None:
         self.stood.append(self._kinds()[-1])
         self.settled.append((letter.task_id, result, again))
+        if not again and self.full:
+            raise BusLost("no answer")
+        if not again:
+            self.outbox.append(letter.task_id)
+
+    async def last_kept(self) -> str:
+        return self.outbox[-1] if self.outbox else ""
 
     def alone(self, letter: Letter, attempts: int) -> AbstractAsyncContextManager[object]:
         return self._lock
@@ -171,6 +184,7 @@ async def stage() -> AsyncIterator[Stage]:
     """A stage whose tasks end with the test; a task that raised fails it."""
     stage = Stage()
     yield stage
+    stage.post.ended = True
     for task in stage.post.tasks:
         task.cancel()
     for ended in await asyncio.gather(*stage.post.tasks, return_exceptions=True):

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from actorium.storage.errors import Fenced, StoreUnavailable
 from actorium.storage.port import Entry, Ledger
 from eventually import eventually
 
+AGAIN = Directive(restart=True)
 GIVE_UP = Directive(restart=False, reason="enough")
 
 
@@ -64,6 +66,33 @@ class Counter(Actor):
             case "number":
                 self.state.by_number[self.state.total] = "here"
         return self.state.total
+
+
+class Odd(Counter):
+    """Cancels the task it runs in, or leaves a state that is none of its own."""
+
+    async def receive(self, message: Task, ctx: Any) -> int:
+        task = asyncio.current_task()
+        assert task is not None
+        match message.spec:
+            case "cancel its task":
+                task.cancel()
+                await asyncio.sleep(5)
+            case "cancel its task and return":
+                task.cancel()
+            case "cancel its task and raise":
+                task.cancel()
+                raise ValueError("no")
+            case "cancel its task in a moment":
+                asyncio.get_running_loop().call_soon(task.cancel)
+                await asyncio.sleep(5)
+            case "state of another type":
+                self.state = 5  # type: ignore[assignment]
+            case "a field of another type":
+                self.state.total = "4"  # type: ignore[assignment]
+            case _:
+                return await super().receive(message, ctx)
+        return 0
 
 
 def waiting(gate: asyncio.Event, begun: asyncio.Event) -> type[Actor]:
@@ -170,12 +199,17 @@ async def test_bytes_that_are_no_task_are_buried(stage, body) -> None:
     assert (await stage.tell(actor, 1)).data == 1
 
 
-@pytest.mark.parametrize(
-    "word", ["object", "surrogate", "unreadable", "very long", "cancel itself", "reject with anything"]
-)
+STRANGE = [
+    "object", "surrogate", "unreadable", "very long", "cancel itself", "reject with anything",
+    "cancel its task", "cancel its task and return", "cancel its task and raise",
+    "cancel its task in a moment", "state of another type", "a field of another type",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", STRANGE)
 async def test_strange_ends_of_a_handler_are_failures_of_that_task_only(stage, word) -> None:
     """A value or an error that is no JSON, a stray CancelledError: an answer everybody can read, no crash."""
-    actor = await stage.begin(Counter, Options(attempts=1))
+    actor = await stage.begin(Odd, Options(attempts=1))
 
     stored = await stage.tell(actor, word)
     asked = await stage.ask(actor, word)
@@ -185,6 +219,33 @@ async def test_strange_ends_of_a_handler_are_failures_of_that_task_only(stage, w
     assert read_result(encode(asked)) == asked
     assert (await stage.tell(actor, 1)).data == 1
     assert stage.post.faults == []
+    assert (await stage.tell(await stage.begin(Counter, epoch=2), 1)).data == 2
+
+
+async def test_code_that_cancels_its_task_behind_its_turn_costs_the_activation_and_no_letter(
+    stage, settle
+) -> None:
+    """Nobody knows what it cut short: the owner makes another activation, which reads what stands."""
+
+    class Late(Actor):
+        async def receive(self, message: Task, ctx: Any) -> str:
+            task = asyncio.current_task()
+            assert task is not None
+            asyncio.get_running_loop().call_soon(task.cancel)
+            return "done"
+
+    actor = await stage.begin(Late)
+    actor.offer(stage.stored_letter(1))
+    actor.offer(stage.stored_letter(2))
+    await settle(actor)
+
+    assert [fault.code for fault in stage.post.faults] == ["handler_failed"]
+    waiting = actor.abandon()
+    second = await stage.begin(Counter, epoch=2)
+    for letter in waiting:
+        second.offer(letter)
+    await settle(second)
+    assert stage.post.outbox == ["t1", "t2"]
 
 
 async def test_a_cancelled_task_that_waits_never_runs(stage, begun, gate, settle) -> None:
@@ -243,6 +304,40 @@ async def test_a_handler_that_ignores_its_cancellation_leaves_nothing_of_it_behi
 
     assert stage.post.result("t1").failure.code == "cancelled"
     assert stage.post.result("t2").failure.code == "undeliverable"
+
+
+async def test_what_a_handler_changed_that_ignores_its_cancellation_is_gone(stage, begun, settle) -> None:
+    """The next task finds the state of the last one that counts."""
+
+    class Stubborn(Actor):
+        state: Total
+
+        async def receive(self, message: int, ctx: Any) -> int:
+            self.state.total += message
+            if message == 100:
+                begun.set()
+                with suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
+            return self.state.total
+
+    actor = await stage.begin(Stubborn)
+    actor.offer(stage.stored_letter(100))
+    await begun.wait()
+    await actor.cancel("t1")
+    await settle(actor)
+
+    assert (await stage.tell(actor, 1)).data == 1
+
+
+async def test_a_handler_that_wants_to_end_its_process_has_failed(stage) -> None:
+    """`sys.exit` in library code ends a task, not the worker of all its neighbours."""
+
+    class Quitter(Actor):
+        async def receive(self, message: str, ctx: Any) -> str:
+            raise SystemExit(3)
+
+    actor = await stage.begin(Quitter, Options(attempts=1))
+    assert (await stage.tell(actor, "go")).failure.code == "undeliverable"
 
 
 async def test_cancelling_what_is_not_there_says_so(stage) -> None:
@@ -444,6 +539,9 @@ async def test_stopping_calls_on_stop_once_and_starting_on_start_again(stage) ->
 
     actor = await stage.begin(Told)
     await actor.halt()
+    assert told == [], "it never began"
+    await actor.restart()
+    await actor.halt()
     await actor.halt()
     await actor.restart()
     await actor.retire()
@@ -540,10 +638,81 @@ async def test_an_actor_that_cannot_start_is_supervised(stage) -> None:
             if len(tries) < 3:
                 raise OSError("not yet")
 
-    actor = await stage.begin(Late)
+    actor = await stage.begin(Late, Options(attempts=1))
 
-    assert stage.post.crashes == ["OSError: not yet"] * 2
     assert (await stage.tell(actor, 1)).data == 1
+    assert stage.post.crashes == ["OSError: not yet"] * 2
+    assert stage.kinds() == ["started", "interrupted"] * 2 + ["started", "completed"]
+
+
+async def test_an_ask_waits_until_there_is_an_instance_or_shall_be_none(stage) -> None:
+    """It is answered by the one that could be made, or told that the agent is stopped; nothing is written."""
+
+    class Late(Counter):
+        async def on_start(self, ctx: Any) -> None:
+            if len(stage.post.crashes) < 3:
+                raise OSError("not yet")
+
+    stage.post.directives += [AGAIN, GIVE_UP]
+    assert (await stage.ask(await stage.begin(Late), 0)).failure.code == "actor_stopped"
+    assert (await stage.ask(await stage.begin(Late), 0)).data == 0
+    assert len(stage.post.crashes) == 3
+    assert stage.kinds() == []
+
+
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_a_process_that_dies_of_making_the_instance_is_counted(stage, attempts) -> None:
+    """After its attempts the task is a dead letter, and no owner begins for ever again."""
+    begun = asyncio.Event()
+
+    class Deadly(Counter):
+        async def on_start(self, ctx: Any) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+    for epoch in range(1, attempts + 1):
+        begun.clear()
+        actor = await stage.begin(Deadly, Options(attempts=attempts), epoch=epoch)
+        actor.offer(stage.stored_letter(1, seq=1))
+        await begun.wait()
+        actor.abandon()
+    actor = await stage.begin(Deadly, Options(attempts=attempts), epoch=9)
+
+    await stage.tell(actor, 1, seq=1)
+
+    assert stage.post.dead == [("t1", "process_died", attempts)]
+
+
+async def test_a_slow_on_start_can_be_stopped_and_cancelled(stage, settle) -> None:
+    """What waits for the instance is kept by a stop, and ends by its cancellation."""
+    begun, gate = asyncio.Event(), asyncio.Event()
+
+    class Slow(Counter):
+        async def on_start(self, ctx: Any) -> None:
+            begun.set()
+            await gate.wait()
+
+    actor = await stage.begin(Slow, Options(attempts=1))
+    actor.offer(stage.stored_letter(1))
+    actor.offer(stage.stored_letter(2))
+    await begun.wait()
+    await actor.halt(grace=0.01)
+    begun.clear()
+    restarting = asyncio.ensure_future(actor.restart())
+    await begun.wait()
+    gate.set()
+    await restarting
+    await settle(actor)
+    assert [result.data for _, result, _ in stage.post.settled] == [1, 3]
+
+    gate.clear()
+    begun.clear()
+    later = await stage.begin(Slow, epoch=2)
+    later.offer(stage.stored_letter(4))
+    await begun.wait()
+    assert await later.cancel("t3")
+    await settle(later)
+    assert stage.post.result("t3").failure.code == "cancelled"
 
 
 async def test_an_actor_that_is_given_up_keeps_its_stored_tasks(stage, settle) -> None:
@@ -557,6 +726,7 @@ async def test_an_actor_that_is_given_up_keeps_its_stored_tasks(stage, settle) -
     refused = await stage.ask(actor, 0)
     assert actor.status is AgentStatus.ERROR
     assert refused.failure.code == "actor_stopped"
+    assert "enough" in refused.failure.message
     assert stage.post.events[-1] == "stopped"
     assert actor.waiting == 2
 
@@ -645,7 +815,7 @@ async def test_the_durable_state_comes_back_with_the_next_owner(stage) -> None:
 
 
 async def test_a_redelivered_task_is_settled_again_and_never_run_again(stage) -> None:
-    """After a takeover the same message publishes its result again; another one of the same id only acks."""
+    """What stands in the outbox is only told and acknowledged again, however long ago that was."""
     first = await stage.begin(Counter)
     await stage.tell(first, 5)
     second = await stage.begin(Counter, epoch=2)
@@ -655,10 +825,27 @@ async def test_a_redelivered_task_is_settled_again_and_never_run_again(stage) ->
 
     assert [(result.data, again) for _, result, again in stage.post.settled] == [
         (5, False),
-        (5, False),
+        (5, True),
         (5, True),
     ]
     assert (await stage.ask(second, 0)).data == 5
+
+
+async def test_a_result_that_is_on_record_and_not_in_the_outbox_is_published_by_the_next_owner(stage) -> None:
+    """An owner died in between; those before it stand, and are not published twice."""
+    first = await stage.begin(Counter)
+    await stage.tell(first, 1)
+    await stage.tell(first, 2)
+    stage.post.full = True
+    await stage.tell(first, 4)
+    stage.post.full = False
+    second = await stage.begin(Counter, epoch=2)
+
+    for seq in (1, 2, 3, 4):
+        await stage.tell(second, 8, seq=seq)
+
+    assert stage.post.outbox == ["t1", "t2", "t3", "t4"]
+    assert (await stage.ask(second, 0)).data == 15
 
 
 async def test_a_task_older_than_the_memory_is_found_in_the_whole_chain(stage) -> None:
@@ -673,6 +860,33 @@ async def test_a_task_older_than_the_memory_is_found_in_the_whole_chain(stage) -
 
     assert result.data == 1
     assert (await stage.ask(second, 0)).data == 20
+
+
+async def test_another_task_under_a_sequence_that_was_given_out_before_is_a_new_one(stage, settle) -> None:
+    """An inbox that lost its end counts again: nothing that is known of a sequence holds for another task."""
+    first = await stage.begin(Counter, Options(attempts=1))
+    await stage.tell(first, 1, seq=1)
+    stage.post.directives.append(GIVE_UP)
+    await stage.tell(first, "raise", seq=2)
+    first.offer(stage.stored_letter(8, seq=3))
+    assert await first.cancel("t3")
+    second = await stage.begin(Counter, epoch=2)
+
+    results = [await stage.tell(second, 16 * seq, seq=seq, task_id=f"new-{seq}") for seq in (1, 2, 3)]
+
+    assert [result.data for result in results] == [17, 49, 97]
+
+
+async def test_another_task_has_all_its_attempts(stage) -> None:
+    """What came under its sequence before may have killed its process; it did not."""
+    first = await stage.begin(waiting(asyncio.Event(), begun := asyncio.Event()), Options(attempts=1))
+    first.offer(stage.stored_letter(1, seq=1))
+    await begun.wait()
+    first.abandon()
+    second = await stage.begin(Counter, Options(attempts=1), epoch=2)
+
+    assert (await stage.tell(second, 4, seq=1, task_id="new")).data == 4
+    assert stage.post.dead == []
 
 
 async def test_a_task_overtaken_by_a_later_one_still_has_its_attempts_counted(stage) -> None:

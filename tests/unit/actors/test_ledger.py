@@ -39,7 +39,7 @@ async def test_what_was_called_off_is_known_to_every_later_owner_until_it_ended(
         if seq != 9:
             await ledger.answered(f"q{seq}", b"{}")
     for _ in range(2):
-        assert set((await world.next_owner()).progress.cancelled) == {9}
+        assert set((await world.next_owner()).progress.cancelled) == {(9, "t9")}
     ledger = await world.next_owner()
     assert await complete(ledger, 9, cancelled=True)
     later = await world.next_owner()
@@ -55,7 +55,7 @@ async def test_a_cancel_is_known_where_nothing_else_was_ever_written() -> None:
     assert await ledger.cancelled(2, "t2")
     assert await ledger.cancelled(2, "t2")
     progress = (await world.next_owner()).progress
-    assert (set(progress.cancelled), progress.open_seq, progress.attempts) == ({2}, 1, 1)
+    assert (set(progress.cancelled), progress.open_seq, progress.attempts) == ({(2, "t2")}, 1, 1)
     assert [len(chain) for chain in world.ledger._chains.values()] == [3]  # started, cancelled, epoch
 
 
@@ -98,5 +98,5 @@ async def test_a_cancel_without_an_answer_costs_nobody_else_his_record(stands: b
     with pytest.raises(StoreUnavailable):
         await ledger.cancelled(2, "t2")
     assert await complete(ledger, 1)
-    assert set(ledger.progress.cancelled) == {2}
-    assert set((await world.next_owner()).progress.cancelled) == {2}
+    assert set(ledger.progress.cancelled) == {(2, "t2")}
+    assert set((await world.next_owner()).progress.cancelled) == {(2, "t2")}

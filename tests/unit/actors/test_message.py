@@ -1,5 +1,6 @@
 """How typed messages and tasks turn into each other."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -29,6 +30,24 @@ class Table(msgspec.Struct):
     rows: dict[int, str]
 
 
+@dataclass
+class Bought:
+    amount: int = 1
+
+
+@dataclass
+class Sold:
+    amount: int = 1
+
+
+class Basket(msgspec.Struct):
+    what: Bought | Sold = Bought()
+
+
+def receive_dataclasses(self: Actor, message: Bought | Sold, ctx: Any) -> None: ...
+def receive_mixed(self: Actor, message: Add | Bought, ctx: Any) -> None: ...
+def receive_open(self: Actor, message: Add | dict[str, int], ctx: Any) -> None: ...
+def receive_deep(self: Actor, message: Add | Basket, ctx: Any) -> None: ...
 def receive_add(self: Actor, message: Add, ctx: Any) -> None: ...
 def receive_either(self: Actor, message: Add | TakeAway | Named_Oddly, ctx: Any) -> None: ...
 def receive_maybe(self: Actor, message: Add | None, ctx: Any) -> None: ...
@@ -103,6 +122,13 @@ def test_a_message_that_json_cannot_hold_is_refused_at_the_sender() -> None:
     """The sender is told the type that cannot travel."""
     with pytest.raises(BadTask, match="object cannot be sent"):
         to_task(object())
+
+
+@pytest.mark.parametrize("receive", [receive_dataclasses, receive_mixed, receive_open, receive_deep])
+def test_a_message_that_could_never_be_read_is_found_before_anything_starts(receive) -> None:
+    """Of a union only Structs are told apart; the error names the type and says so."""
+    with pytest.raises(ConfigError, match=r"(Bought|Add|Basket).* cannot be read: .*union.*; .*Struct"):
+        reader(receive)
 
 
 @pytest.mark.parametrize("receive", [receive_nothing, receive_unknown])

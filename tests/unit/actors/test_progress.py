@@ -23,11 +23,11 @@ DONE = Result(status=Status.SUCCESS)
 
 
 def started(progress: Progress, seq: int, attempt: int) -> Progress:
-    return apply(progress, Kind.STARTED, seq, Body(attempts=attempt), 1)
+    return apply(progress, Kind.STARTED, seq, Body(task_id="a", attempts=attempt), 1)
 
 
 def failed(progress: Progress, seq: int, attempt: int) -> Progress:
-    return apply(progress, Kind.FAILED, seq, Body(attempts=attempt), 1)
+    return apply(progress, Kind.FAILED, seq, Body(task_id="a", attempts=attempt), 1)
 
 
 def completed(progress: Progress, seq: int, task_id: str, kind: Kind = Kind.COMPLETED) -> Progress:
@@ -52,7 +52,7 @@ def test_a_task_that_raised_runs_again_and_is_no_suspect() -> None:
 
 def test_an_attempt_that_was_cut_short_by_a_stop_does_not_count() -> None:
     """A planned stop costs no attempt."""
-    progress = apply(started(Progress(), 5, 1), Kind.INTERRUPTED, 5, Body(attempts=0), 1)
+    progress = apply(started(Progress(), 5, 1), Kind.INTERRUPTED, 5, Body(task_id="a", attempts=0), 1)
 
     assert judge(progress, 5, "a", ALLOWED) == Run(1)
 

@@ -30,13 +30,14 @@ def test_without_anything_the_defaults_hold() -> None:
 def test_flags_win_over_the_environment_and_that_over_the_file(file) -> None:
     """Each later source replaces single values, not tables."""
     path = file(
-        '[actorium]\nworkers = 1\nlease = 7\ndrain = 1\n[actorium.nats]\nurl = "nats://file"\ntoken = "t"\n'
+        "[actorium]\nworkers = 1\nlease = 7\ndrain = 1\nintensity = 5\n"
+        '[actorium.nats]\nurl = "nats://file"\ntoken = "t"\n'
     )
     environment = {"ACTORIUM_LEASE": "8", "ACTORIUM_DRAIN": "2", "NATS_URL": "nats://env"}
 
-    settings = load_settings(path, environment, {"drain": 3.0, "workers": None})
+    settings = load_settings(path, environment, {"drain": 3.0, "workers": None, "intensity": 6})
 
-    assert (settings.workers, settings.lease, settings.drain) == (1, 8.0, 3.0)
+    assert (settings.workers, settings.lease, settings.drain, settings.intensity) == (1, 8.0, 3.0, 6)
     assert settings.nats == NatsSettings(url="nats://env", token="t")
 
 
@@ -73,6 +74,17 @@ def test_variables_of_others_do_not_count() -> None:
         ("", {"ACTORIUM_WORKERS": "-1"}, "workers must be 0 or more"),
         ("", {"ACTORIUM_LEASE": "0.5"}, "lease must be 1 to 300 seconds"),
         ("", {"ACTORIUM_BLOCK_LIMIT": "0"}, "block_limit must be above 0"),
+        ("block_limit = nan\n", {}, "block_limit must be a finite number"),
+        ("", {"ACTORIUM_BLOCK_LIMIT": "inf"}, "block_limit must be a finite number"),
+        ("", {"ACTORIUM_DRAIN": "nan"}, "drain must be a finite number"),
+        ("lease = -inf\n", {}, "lease must be a finite number"),
+        ("[prices.'a:b']\ninput = 1\noutput = nan\n", {}, r"prices\.a:b\.output must be a finite number"),
+        ("[prices.'a:b']\ninput = 1\noutput = 1\ncache_read = inf\n", {}, r"prices\.a:b\.cache_read must be"),
+        ("", {"ACTORIUM_INTENSITY": "-1"}, "intensity must be 0 or more"),
+        ("intensity = 1.5\n", {}, r"\$\.intensity"),
+        ("intensities = 1\n", {}, r"unknown key 'intensities', did you mean 'intensity'\?"),
+        ("[nats]\nreplicas = 2\n", {}, "nats.replicas must be 1, 3 or 5, no 2"),
+        ("", {"ACTORIUM_NATS__REPLICAS": "0"}, "nats.replicas must be 1, 3 or 5, no 0"),
         ("", {"ACTORIUM_LOG_LEVEL": "loud"}, "log_level must be"),
         ("[actorium]\nnats = 5\n", {}, "nats"),
         ("[actorium]\nnats = 5\n", {"NATS_URL": "nats://x"}, "nats"),

@@ -7,6 +7,7 @@ import pytest
 
 from actorium.actors.definition import Definition, Options
 from actorium.actors.errors import ActorError, UnknownAgent
+from actorium.bus.task import AgentStatus
 from actorium.runtime.registry import Registry
 from actorium.storage.memory import MemoryState
 
@@ -83,3 +84,56 @@ async def test_a_definition_that_does_not_read_is_an_error_of_that_agent(stored)
 
     with pytest.raises(ActorError, match="definition of agent 'one' does not read"):
         await Registry(store).find("default", "one")
+
+
+async def given_up(registry: Registry) -> None:
+    """Define it, and give it up."""
+    await registry.define(ONE)
+    await registry.give_up(ONE, "failed 3 times", since=await registry.revision_of(ONE))
+
+
+async def test_what_was_given_up_is_stopped_and_says_why() -> None:
+    """For every owner to come: a death of a worker is no restart of what is in error."""
+    registry = Registry(MemoryState())
+    await given_up(registry)
+
+    found = await registry.find("default", "one")
+    assert (found.stopped, found.given_up) == (True, "failed 3 times")
+    assert found.resting is AgentStatus.ERROR
+
+
+async def test_what_was_given_up_is_started_by_a_start_and_by_its_program() -> None:
+    """An operator's fix comes alive without another command; what somebody stopped does not."""
+    registry = Registry(MemoryState())
+    await given_up(registry)
+    await registry.define(ONE)
+    assert await registry.find("default", "one") == ONE
+
+    await given_up(registry)
+    assert await registry.set_stopped("default", "one", stopped=False) == ONE
+
+    await given_up(registry)
+    await registry.set_stopped("default", "one", stopped=True)
+    await registry.define(ONE)
+    assert (await registry.find("default", "one")).resting is AgentStatus.STOPPED
+
+
+@pytest.mark.parametrize("again", [ONE, msgspec.structs.replace(ONE, description="changed")])
+async def test_who_started_it_meanwhile_is_right(again: Definition) -> None:
+    """A supervisor may take its time to decide; a start that came after the failure is not undone."""
+    registry = Registry(MemoryState())
+    await registry.define(ONE)
+    since = await registry.revision_of(ONE)
+    await registry.define(again)
+    await registry.set_stopped("default", "one", stopped=False)
+    await registry.give_up(ONE, "failed", since=since)
+
+    assert await registry.find("default", "one") == again
+
+
+async def test_a_reason_that_is_not_said_is_no_stop_of_somebody() -> None:
+    """A supervisor of a program's own may say nothing."""
+    registry = Registry(MemoryState())
+    await registry.define(ONE)
+    await registry.give_up(ONE, "", since=await registry.revision_of(ONE))
+    assert (await registry.find("default", "one")).resting is AgentStatus.ERROR
