@@ -107,10 +107,15 @@ class App:
         source = self.source or (str(Path(script).resolve()) if script else "")
         if not source:
             raise ConfigError("this program has no file for workers to load: pass source=")
-        if script:  # its classes go by the file's name: importing it again would run it again
-            sys.modules.setdefault(Path(script).stem, sys.modules["__main__"])
+        know_script()
         self.check(load_settings().models)
         run_program(self.definitions, source)
+
+
+def know_script() -> None:
+    """Have the classes of the script that runs found by its file's name: to import it would run it again."""
+    script: str = getattr(sys.modules["__main__"], "__file__", None) or ""
+    sys.modules.setdefault(Path(script).stem or "__main__", sys.modules["__main__"])
 
 
 def _parts(agent: "Definition | Workflow | Iterable[Definition]") -> Iterable[Definition]:

@@ -7,6 +7,7 @@ Connects to `url`, else NATS_URL, else the embedded server that is running on th
 """
 
 import asyncio
+import math
 import os
 import secrets
 import time
@@ -65,20 +66,21 @@ class Client:
         return client
 
     async def __aenter__(self) -> Self:
-        if self._names is None:
-            await self.open()
+        await self.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
     async def open(self) -> None:
-        """Connect.
+        """Connect. Idempotent.
 
         Raises:
             ConfigError: No server is named and none is running here.
             BusLost: Nobody answered.
         """
+        if self._names is not None:
+            return
         settings = await _reachable(self._url, self._settings)
         self._connected(await connect(settings, f"client {os.getpid()}"))
 
@@ -141,13 +143,14 @@ class Client:
 
         Args:
             message: A Task, a typed message, text, or any JSON value.
-            timeout: Seconds.
+            timeout: Seconds, which end: what has no end is told, and its result waited for.
 
         Raises:
+            ConfigError: The timeout is no number of seconds; nothing was sent.
             UnknownAgent, ActorStopped, MailboxFull, BadTask, NoOwner: It did not run.
             DeadlineExceeded, BusLost: Whether it ran is unknown.
         """
-        envelope = Envelope(task_id=_new_id(), deadline=time.monotonic() + timeout)
+        envelope = Envelope(task_id=_new_id(), deadline=_deadline(timeout))
         return await self.courier.ask(agent, to_task(message), envelope)
 
     async def tell(
@@ -322,6 +325,9 @@ class Client:
 
         Returns:
             Results by agent, of those that answered.
+
+        Raises:
+            ConfigError: The timeout is no number of seconds; nothing was sent.
         """
         names, wanted = self.names, {agent.name for agent in await self.agents() if not agent.stopped}
         inbox, heard = subjects.reply_inbox(f"all{_new_id()}"), asyncio.Queue[Message]()
@@ -329,9 +335,9 @@ class Client:
         replies = await names.bus.subscribe(inbox, heard.put_nowait)
         try:
             payload, blob = await check_in(names.blobs, encode(to_task(message)))
-            now = time.monotonic()
-            envelope = Envelope(task_id=_new_id(), deadline=now + timeout, blob=blob)
-            await names.bus.publish(subjects.BROADCAST, payload, envelope.headers(now), reply=inbox)
+            envelope = Envelope(task_id=_new_id(), deadline=_deadline(timeout), blob=blob)
+            sent = envelope.headers(time.monotonic())
+            await names.bus.publish(subjects.BROADCAST, payload, sent, reply=inbox)
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):
                     while wanted - set(answers):
@@ -362,6 +368,15 @@ class Client:
     async def agents(self) -> list[Definition]:
         """Every defined agent, by name."""
         return await self.names.registry.all(subjects.DEFAULT_TENANT)
+
+
+def _deadline(timeout: float) -> float:
+    """When a wait of so many seconds is over. Raises ConfigError for what Python also takes for a number."""
+    if not isinstance(timeout, int | float) or not math.isfinite(timeout):
+        raise ConfigError(
+            f"timeout {timeout!r} is no number of seconds: to wait without an end, tell, and take the result"
+        )
+    return time.monotonic() + timeout
 
 
 def _new_id() -> str:

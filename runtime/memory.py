@@ -19,7 +19,7 @@ from ..bus.memory import MemoryBus
 from ..bus.memory_hub import MemoryHub
 from ..storage.memory import MemoryBlobs, MemoryLeases, MemoryLedger, MemoryState
 from ..storage.port import Session
-from .app import App
+from .app import App, know_script
 from .client import Client
 from .config import Settings
 from .namespace import Namespace
@@ -60,23 +60,28 @@ class MemoryWorld:
 async def in_memory(app: App, world: MemoryWorld | None = None) -> AsyncIterator[Client]:
     """Run an app in this process.
 
+    What is raised inside comes out as it is, in no group, after the worker has ended.
+
     Args:
         world: What earlier runs left; a new one where left out.
     """
+    know_script()
     world = world or MemoryWorld()
     names = world.connect()
     await asyncio.gather(*(names.registry.define(_here(definition)) for definition in app.definitions))
     session = Session(id=f"memory-{secrets.token_hex(4)}", node="memory")
     await world.leases.put_session(session, revision=0)
     spec = WorkerSpec(session=session.id, node=session.node, settings=Settings(), lease=LEASE)
-    failed: Exception | None = None
+    failed: BaseException | None = None
     try:
         async with hosting(spec, names, lambda: True, Reporter("", session.id)) as worker:
             await worker.holder.settled.wait()
             async with Client.over(world.connect()) as client:
                 try:
                     yield client
-                except Exception as error:  # noqa: BLE001  # the caller's: raised below as it is, in no group
+                except (asyncio.CancelledError, KeyboardInterrupt, SystemExit):
+                    raise  # these end a task group as they are
+                except BaseException as error:  # noqa: BLE001  # the caller's: raised below, in no group
                     failed = error
             await worker.drain(5.0)
     finally:

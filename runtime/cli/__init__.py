@@ -20,7 +20,9 @@ def main(argv: "Sequence[str] | None" = None) -> None:
         import signal
 
         from .commands import run
+        from .streams import complete
 
+        complete()
         status = run(sys.argv[1:] if argv is None else argv)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is the interpreter's own end
     except KeyboardInterrupt:

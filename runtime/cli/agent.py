@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...bus.value import Json, JsonObject
-from .answer import Answer, columns
+from .answer import Answer, Exit, columns, end
 from .connection import agent_argument, agent_name, common, connected, must_exist
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def spawn(
 @agent_argument
 def status(answer: Answer, agent: str) -> None:
     """What an agent is doing, what it did since it came alive, and why it is in error."""
-    told = connected(answer, lambda client: _told(client, agent, "status"))
+    told = connected(answer, lambda client: look(client, agent))
     answer.data(told, _lines(told))
 
 
@@ -100,7 +100,7 @@ def stop(answer: Answer, agent: str) -> None:
     from ...bus.errors import NoOwner
 
     try:
-        told = connected(answer, lambda client: _told(client, agent, "stop"))
+        told = connected(answer, lambda client: look(client, agent, "stop"))
     except NoOwner:
         answer.note("no worker is up; it is written down and holds when one is")
         told = {"agent": agent, "status": "stopped"}
@@ -111,12 +111,24 @@ def stop(answer: Answer, agent: str) -> None:
 @common
 @agent_argument
 def restart(answer: Answer, agent: str) -> None:
-    """Restart an agent, also a stopped one; it goes on from its ledger."""
-    told = connected(answer, lambda client: _told(client, agent, "restart"))
+    """Restart an agent, also a stopped one; it goes on from its ledger.
+
+    It ends 1 where the agent cannot work, and says why.
+    """
+    told = connected(answer, lambda client: look(client, agent, "restart"))
     answer.data(told, f"{agent} is {told['status']}")
+    if why := trouble(told):
+        answer.note(f"error: {why}")
+        end(Exit.FAILED)
 
 
-async def _told(client: "Client", agent: str, verb: str) -> JsonObject:
+def trouble(told: JsonObject) -> str:
+    """Why an agent is in error; empty where it is not."""
+    return str(told.get("error") or told.get("reason") or BROKEN) if told["status"] == BROKEN else ""
+
+
+async def look(client: "Client", agent: str, verb: str = "status") -> JsonObject:
+    """What an agent is doing, after a command to it, and why it is in error."""
     await must_exist(client, agent)
     told: JsonObject = await client.courier.command(agent, verb)
     return told | await _why(client, agent) if told["status"] == BROKEN else told
@@ -133,7 +145,7 @@ async def _why(client: "Client", agent: str) -> JsonObject:
 
 
 def _switch(definition: "Definition") -> str:
-    return "stopped" if definition.stopped else "on"
+    return definition.resting.value if definition.stopped else "on"
 
 
 def _shown(definition: "Definition") -> JsonObject:

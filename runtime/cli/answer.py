@@ -4,8 +4,8 @@ Not responsible for how data looks as text: each command knows its own. Invarian
 JSON and nothing else, one value a line, also when the command fails.
 """
 
+import contextlib
 import json
-import os
 import sys
 from collections.abc import Sequence
 from enum import IntEnum
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...bus.value import Json, JsonObject
+from .streams import silence
 
 if TYPE_CHECKING:
     from ...bus.errors import ActoriumError
@@ -82,17 +83,33 @@ class Answer:
             import msgspec
 
             text = msgspec.json.encode(value).decode()
+        self.text(text)
+
+    def text(self, text: str) -> None:
+        """The result as it stands on stdout.
+
+        Raises:
+            Exit: Whoever read our output has enough, which is no failure.
+            OSError: It could not be written, and nor will what comes after it.
+        """
         try:
             sys.stdout.write(f"{text}\n" if text else "")
             sys.stdout.flush()
-        except BrokenPipeError as error:  # whoever read our output has enough; nothing shall fail on it again
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError as error:
+            silence(sys.stdout)
             raise click.exceptions.Exit(Exit.OK) from error
+        except OSError as error:
+            silence(sys.stdout)
+            error.filename = "stdout"
+            raise
 
     def note(self, text: str) -> None:
-        """Progress, for people."""
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()
+        """Progress, for people; nobody need read it."""
+        try:
+            sys.stderr.write(f"{text}\n")
+            sys.stderr.flush()
+        except OSError:
+            silence(sys.stderr)
 
     def failed(self, error: "ActoriumError") -> Exit:
         """Say what went wrong; the exit status for it."""
@@ -105,11 +122,16 @@ class Answer:
         """Say that the command line cannot be understood."""
         return self._failed(message, {"code": "usage", "message": message})
 
+    def refused(self, error: OSError) -> Exit:
+        """Say what this machine did not let us do."""
+        message = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+        return self._failed(message, {"code": "machine", "message": message})
+
     def _failed(self, message: str, failure: JsonObject) -> Exit:
-        sys.stderr.write(f"error: {message}\n")
+        self.note(f"error: {message}")
         if self.as_json:
-            sys.stdout.write(json.dumps({"error": failure}, separators=(",", ":")) + "\n")
-            sys.stdout.flush()
+            with contextlib.suppress(click.exceptions.Exit, OSError):  # the status tells it all the same
+                self.text(json.dumps({"error": failure}, separators=(",", ":")))
         return exit_status(failure["code"])
 
 

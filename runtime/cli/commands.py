@@ -4,16 +4,15 @@ Not responsible for what a command does. Invariants: nothing heavy is imported b
 error a user can make or meet is one line and an exit status, and never a traceback.
 """
 
-import sys
 from collections.abc import Sequence
 
 import click
 
 from ...bus.value import Json
 from .agent import agent
-from .answer import Answer, Exit
+from .answer import Answer, Exit, end, result_status
 from .approvals import approvals
-from .connection import anywhere, as_json, common
+from .connection import anywhere, as_json, common, settings_of
 from .dlq import dlq
 from .doctor import doctor
 from .ledger import ledger
@@ -60,7 +59,7 @@ def demo(answer: Answer, *, keep: bool) -> None:
     """
     from ..demo.show import main as show
 
-    raise click.exceptions.Exit(show(keep=keep, url=answer.url))
+    end(result_status(show(settings_of(answer), answer.text, keep=keep)))
 
 
 @actorium.command(short_help="Versions of actorium, Python and nats-py.")
@@ -87,23 +86,39 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command; its exit status."""
     answer = Answer(as_json="--json" in arguments)
     try:
+        _must_be_text(arguments)
         ended: Json = actorium.main(list(arguments), "actorium", standalone_mode=False, obj=answer)
         return int(ended or Exit.OK)
     except click.exceptions.NoArgsIsHelpError as error:
-        sys.stderr.write(f"{error.format_message()}\n")
+        if answer.as_json:
+            return answer.misused(_guided(click.UsageError("Missing command.", error.ctx)))
+        answer.note(error.format_message())
         return Exit.USAGE
     except click.ClickException as error:
         return answer.misused(_guided(error))
     except (KeyboardInterrupt, click.Abort):
-        sys.stderr.write("interrupted\n")
+        answer.note("interrupted")
         return Exit.INTERRUPTED
     except Exception as error:
         from ...bus.errors import ActoriumError
 
-        first = _first(error)
-        if not isinstance(first, ActoriumError):
-            raise
-        return answer.failed(first)
+        match _first(error):
+            case ActoriumError() as first:
+                return answer.failed(first)
+            case OSError(errno=int()) as first:
+                return answer.refused(first)
+            case _:
+                raise
+
+
+def _must_be_text(arguments: Sequence[str]) -> None:
+    """Everything that is told to an agent travels as UTF-8, and everything that is told to us may be."""
+    for argument in arguments:
+        if not argument.isascii():
+            try:
+                argument.encode()
+            except UnicodeEncodeError as error:
+                raise click.UsageError(f"{argument!r} is no text in UTF-8") from error
 
 
 def _first(error: BaseException) -> BaseException:

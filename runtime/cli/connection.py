@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from ...bus.value import Json
+from ...bus.value import Json, JsonObject
 from .answer import Answer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ...actors.errors import UnknownAgent
     from ..client import Client
     from ..config import Settings
@@ -88,9 +90,18 @@ def common(command: Callable[..., None]) -> Callable[..., None]:
 
 def settings_of(answer: Answer, **flags: Json) -> "Settings":
     """The settings of a client command: logs only what is wrong."""
+    return read_settings(answer, None, {"log_level": "warning", **flags})
+
+
+def read_settings(answer: Answer, file: "Path | None", flags: JsonObject) -> "Settings":
+    """Settings of a file, the environment and the command line. Raises UsageError."""
+    from ...bus.errors import ConfigError
     from ..config import load_settings
 
-    return load_settings(flags={"nats.url": answer.url or None, "log_level": "warning", **flags})
+    try:
+        return load_settings(file, flags={"nats.url": answer.url or None, **flags})
+    except ConfigError as error:
+        raise click.UsageError(error.message) from error
 
 
 def connected(answer: Answer, work: "Callable[[Client], Awaitable[T]]") -> T:

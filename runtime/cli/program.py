@@ -17,7 +17,7 @@ import click
 from ...bus.value import Json, JsonObject
 from ..path import called
 from .answer import Answer, columns
-from .connection import common
+from .connection import common, read_settings
 from .example import example
 from .seconds import Seconds
 
@@ -39,6 +39,11 @@ _OPTIONS: tuple[Callable[[Command], Command], ...] = (
     click.option("--data", type=click.Path(), help="Where the embedded server keeps its streams."),
     click.option("--lease", type=Seconds(0), help="Seconds until a silent worker's agents go to others."),
     click.option("--drain", type=Seconds(0), help="Seconds that a planned stop waits for what is in hand."),
+    click.option(
+        "--intensity",
+        type=click.IntRange(0),
+        help="Deaths of each worker in ten minutes after which the node gives up.",
+    ),
     click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"])),
     click.option("--log-json", is_flag=True, default=None, help="One JSON object a line on stderr."),
     common,
@@ -92,16 +97,10 @@ def _serve(answer: Answer, source: str, config: str | None, flags: JsonObject, *
 
 
 def _settings(answer: Answer, source: str, config: str | None, flags: JsonObject) -> "Settings":
-    from ...bus.errors import ConfigError
-    from ..config import load_settings
-
     file = config or (source if source.endswith(".toml") and Path(source).is_file() else None)
     if config and not Path(config).is_file():
         raise click.UsageError(f"there is no file {config}{similar(Path(config), '.toml')}")
-    try:
-        return load_settings(Path(file) if file else None, flags={"nats.url": answer.url or None, **flags})
-    except ConfigError as error:
-        raise click.UsageError(error.message) from error
+    return read_settings(answer, Path(file) if file else None, flags)
 
 
 def load_program(source: str) -> "App":

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ...bus.value import Json
+from .agent import look, trouble
 from .answer import Answer, end, result_status
 from .connection import agent_argument, common, connected, must_exist, task_id
 from .seconds import SECONDS
@@ -85,8 +86,16 @@ def ask(answer: Answer, *, agent: str, text: str | None, file: str | None, timeo
     order = _order(text, file)
 
     async def asked(client: "Client") -> "Result":
+        from ...actors.errors import ActorStopped
+
         await must_exist(client, agent)
-        return await client.ask(agent, order, timeout=timeout)
+        try:
+            return await client.ask(agent, order, timeout=timeout)
+        except ActorStopped as error:
+            if why := trouble(await look(client, agent)):
+                told = f"agent {agent!r} is in error, see actorium agent status {agent}: {why}"
+                raise ActorStopped(told, agent=agent) from error
+            raise
 
     tell_result(answer, connected(answer, asked))
 

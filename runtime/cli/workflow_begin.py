@@ -159,7 +159,7 @@ async def _result(
     import asyncio
 
     result = await handle.result(timeout=timeout)
-    if watch.begun:
+    if watch.begun or result.failure is None:  # only what was refused has no page; one may not be read yet
         watch.look()
         await asyncio.wait([watching], timeout=LAST_WORDS)
     return result

@@ -1,6 +1,6 @@
 """The demo: an embedded NATS, workers, and a task from a plain NATS subject for agents that think.
 
-They work on a real text. Prints progress on stderr and the result on stdout; needs no terminal, no key and no
+They work on a real text. Shows progress on stderr and hands the result over; needs no terminal, no key and no
 network. Invariant: its embedded server and its report live in a directory of their own, and end with it; only
 a NATS that the user names keeps what happened.
 """
@@ -21,13 +21,15 @@ from ...actors.runs.approvals import Approvals
 from ...bus import subjects
 from ...bus.codec import read_event, read_result
 from ...bus.envelope import MSG_ID, TASK_ID
+from ...bus.errors import DeadlineExceeded
 from ...bus.port import Message
 from ...bus.task import Event, Result, Task
 from ..app import load_app
 from ..client import Client
-from ..config import Settings, load_settings
+from ..config import Settings
 from ..dev import run
 from ..path import called
+from ..person import Keyboard
 from ..supervisor import NodeSupervisor
 from ..telemetry import set_up_logs
 from .agents import app
@@ -35,6 +37,7 @@ from .thinkers import THINKS_WITH
 
 TIMEOUT = 50.0  # seconds
 AGENT = "editor"
+USED = "subjects    agents.editor.inbox  agents.*.events  agents.editor.outbox"
 NEXT = """\
 Try next, while it stays up (./run demo --keep):
 {export}  {command} agent ls
@@ -47,31 +50,28 @@ Write your own: examples/agents.py or examples/counter.py, then {command} dev ex
 """
 
 
-def main(*, keep: bool = False, path: str = "", url: str = "") -> int:
-    """Run the demo.
+def main(settings: Settings, tell: Callable[[str], None], *, keep: bool = False) -> Result:
+    """Run the demo. Blocks; takes the signals.
 
     Args:
+        settings: Those of a NATS to use; where they name none, one is embedded.
+        tell: Takes the result, as JSON.
         keep: Stay up until Ctrl-C.
-        path: The text to work on; one that comes with Python otherwise.
-        url: The NATS to use; empty: as the settings say, else an embedded one.
-
-    Returns:
-        The exit status.
 
     Raises:
+        DeadlineExceeded: The agents took too long.
         KeyboardInterrupt: Ctrl-C came before the result.
     """
-    settings = load_settings(flags={"nats.url": url or None, "log_level": "warning"})
     set_up_logs(settings)
     with tempfile.TemporaryDirectory(prefix="actorium-demo-", ignore_cleanup_errors=True) as home:
-        result = _run(msgspec.structs.replace(settings, data=home), path, keep=keep)
-    return 0 if result.error is None else 1
+        return _run(msgspec.structs.replace(settings, data=home), tell, keep=keep)
 
 
-def _run(settings: Settings, path: str, *, keep: bool) -> Result:
+def _run(settings: Settings, tell: Callable[[str], None], *, keep: bool) -> Result:
     """Start everything, show it, and end it; what it writes goes to the data directory of the settings."""
     begun = time.monotonic()
-    text = (Path(path) if path else Path(pydoc_data.topics.__file__)).resolve()
+    person = Keyboard(sys.stdin.fileno()) if sys.stdin.isatty() else None
+    text = Path(pydoc_data.topics.__file__).resolve()
     load_app(app.source)
     results: list[Result] = []
 
@@ -80,10 +80,11 @@ def _run(settings: Settings, path: str, *, keep: bool) -> Result:
         _say(f"workers     {len(supervisor.workers)} processes, after {time.monotonic() - begun:.2f} s")
         _say(f"model       {THINKS_WITH}")
         async with Client(settings=used) as client:
-            task_id, result = await _show(client, text, used.data_dir / "report.txt")
+            task_id, result = await follow(client, text, used.data_dir / "report.txt", person)
+        tell(msgspec.json.format(msgspec.json.encode(result)).decode())
         export = "" if settings.nats.url else f"  export NATS_URL={used.nats.url}\n"
-        told = NEXT.format(command=called(), path=text, task_id=task_id, export=export)
-        _report(result, told, text, time.monotonic() - begun)
+        following = NEXT.format(command=called(), path=text, task_id=task_id, export=export)
+        _say(f"{USED}\ndone        {text.name} in {time.monotonic() - begun:.1f} s\n\n{following}")
         results.append(result)
         if keep:
             _say("staying up; Ctrl-C ends it")
@@ -96,8 +97,23 @@ def _run(settings: Settings, path: str, *, keep: bool) -> Result:
     return results[0]
 
 
-async def _show(client: Client, text: Path, report: Path) -> tuple[str, Result]:
-    """Publish the task as any NATS client would, show what happens, answer, and wait for the result."""
+async def follow(
+    client: Client, text: Path, report: Path, person: Keyboard | None, *, timeout: float = TIMEOUT
+) -> tuple[str, Result]:
+    """Publish the task as any NATS client would, show what happens, answer, and wait for the result.
+
+    Args:
+        text: What the agents read.
+        report: Where they write.
+        person: Who is asked, in his own time; None: the demo itself.
+        timeout: Seconds for the agents, and as many again after each answer.
+
+    Returns:
+        The task's id and its result.
+
+    Raises:
+        DeadlineExceeded: The agents took too long.
+    """
     bus, task_id = client.names.bus, f"demo-{secrets.token_hex(4)}"
     answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
     asked: asyncio.Queue[Event] = asyncio.Queue()
@@ -107,40 +123,51 @@ async def _show(client: Client, text: Path, report: Path) -> tuple[str, Result]:
     inbox = subjects.public(subjects.DEFAULT_TENANT, AGENT, "inbox")
     task = Task(action="", spec=f"Write a report about {text} to {report}")
     named = {MSG_ID: task_id, TASK_ID: task_id}
-    receipt = await bus.request(inbox, msgspec.json.encode(task), named, timeout=TIMEOUT)
+    receipt = await bus.request(inbox, msgspec.json.encode(task), named, timeout=timeout)
     _say(f"published   {inbox}  ->  {receipt.payload.decode()}")
-    answering = asyncio.create_task(_answer(client, asked))
     try:
-        async with asyncio.timeout(TIMEOUT):
-            return task_id, await answer
-    finally:
-        answering.cancel()
+        async with asyncio.timeout(timeout) as limit, asyncio.TaskGroup() as tasks:
+            answering = tasks.create_task(_answer(client, asked, person, limit, timeout))
+            result = await answer
+            answering.cancel()
+    except TimeoutError as error:
+        raise DeadlineExceeded(f"the agents were not done within {timeout:g} s: try it again") from error
+    return task_id, result
 
 
-async def _answer(client: Client, asked: "asyncio.Queue[Event]") -> None:
-    """Answer every question: by whoever sits at the terminal, else by the demo itself, and say so."""
+async def _answer(
+    client: Client,
+    asked: "asyncio.Queue[Event]",
+    person: Keyboard | None,
+    limit: asyncio.Timeout,
+    timeout: float,
+) -> None:
+    """Answer every question; the time that an answer takes is not that of the agents."""
     approvals = Approvals(client.names.state)
     while True:
         event = await asked.get()
         pending = await approvals.show(str(event.data["id"]))
         question = pending.question
-        verdict = await asyncio.to_thread(_ask, pending)
+        limit.reschedule(None)
+        verdict = await _ask(pending, person)
+        limit.reschedule(asyncio.get_running_loop().time() + timeout)
         await approvals.answer(question.id, Decision(verdict=verdict, hash=question.hash, by="the demo"))
         await client.courier.on_run(question.agent, question.run.partition("/")[2], "wake", {})
 
 
-def _ask(pending: Pending) -> Verdict:
-    """Show a question, and take the answer from the terminal; without one it is accepted."""
+async def _ask(pending: Pending, person: Keyboard | None) -> Verdict:
+    """Show a question, and take the answer of whoever sits at the terminal; of nobody it is yes."""
     question = pending.question
     _say(f"\napproval    {question.agent} wants to {question.tool}, which cannot be taken back:")
     for name, value in question.arguments.items():
         _say(f"  {name}: {str(value).strip()}".replace("\n", "\n    "))
-    if not sys.stdin.isatty():
+    if person is None:
         _say("  nobody sits at a terminal: the demo accepts it itself\n")
         return Verdict.ACCEPT
     sys.stderr.write("  accept? [Y/n] ")
     sys.stderr.flush()
-    return Verdict.DENY if sys.stdin.readline().strip().lower().startswith("n") else Verdict.ACCEPT
+    line = await person.line()  # a terminal that was closed says nothing, not even yes
+    return Verdict.DENY if not line or line.strip().lower().startswith("n") else Verdict.ACCEPT
 
 
 def _take(message: Message, task_id: str, answer: "asyncio.Future[Result]") -> None:
@@ -157,13 +184,6 @@ def _progress(message: Message, task_id: str, asked: Callable[[Event], None]) ->
         asked(event)
     fields = " ".join(f"{name}={value}" for name, value in event.data.items() if name != "arguments")
     _say(f"  {event.agent:<10} {event.kind:<10} {fields}")
-
-
-def _report(result: Result, told: str, text: Path, seconds: float) -> None:
-    """The result on stdout; what was used and what to try on stderr."""
-    print(msgspec.json.format(msgspec.json.encode(result)).decode())  # noqa: T201
-    used = "agents.editor.inbox  agents.*.events  agents.editor.outbox"
-    _say(f"subjects    {used}\ndone        {text.name} in {seconds:.1f} s\n\n{told}")
 
 
 def _say(line: str) -> None:

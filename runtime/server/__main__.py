@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .fetch import ServerNotFound, data_home, fetch, resolve
-from .nats_server import NatsServer
+from .nats_server import DataUnusable, NatsServer
 from .process import ServerNotStarted
 
 
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 fetch(told.version) if told.command == "fetch" else resolve(download=told.command == "ensure")
             )
             sys.stdout.write(f"{found}\n")
-    except (ServerNotFound, ServerNotStarted) as error:
+    except (ServerNotFound, ServerNotStarted, DataUnusable) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0

@@ -8,7 +8,7 @@ import msgspec
 
 from ..config import Settings
 from .fetch import resolve
-from .nats_server import NatsServer, running
+from .nats_server import NatsServer, check_data_dir, running
 
 
 class KeptServer:
@@ -52,9 +52,13 @@ def find_server(settings: Settings) -> Path | None:
     Blocks, for a minute where it is fetched; called outside of an event loop, so that Ctrl-C ends it at once.
 
     Raises:
+        DataUnusable: It would have nowhere to keep its data.
         ServerNotFound: None is here, nor to be had.
     """
-    return None if settings.nats.url else resolve()
+    if settings.nats.url:
+        return None
+    check_data_dir(_data_dir(settings))
+    return resolve()
 
 
 async def with_server(settings: Settings, binary: Path | None = None) -> tuple[Settings, KeptServer | None]:
@@ -67,6 +71,7 @@ async def with_server(settings: Settings, binary: Path | None = None) -> tuple[S
         The settings, and the server, to be stopped at the end; None where the settings named one.
 
     Raises:
+        DataUnusable: The data directory cannot be made or written.
         ServerNotFound: No nats-server could be found or fetched.
         ServerNotStarted: It did not come up.
     """

@@ -10,15 +10,27 @@ import asyncio
 import contextlib
 import fcntl
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import IO
 
 import msgspec
 
+from ...bus.errors import ConfigError
 from ...bus.subjects import PARTITIONS
 from .fetch import parse_version, probe, resolve
 from .process import POLL, Launch, Running, ServerNotStarted, answers, died, launch
+
+
+class DataUnusable(ConfigError):
+    """Raised when a data directory cannot be made or written."""
+
+    code = "data_unusable"
+
+
+def check_data_dir(data_dir: Path) -> None:
+    """Make a data directory, where it is missing. Raises DataUnusable."""
+    _lock_file(data_dir).close()
 
 
 def too_old(binary: str, wrote: str) -> bool:
@@ -77,13 +89,14 @@ class NatsServer:
             partitions: Of the namespace, for the mappings of a server that is started here.
 
         Raises:
+            DataUnusable: The directory cannot be made or written.
             ServerNotStarted: Nobody answered in time, or the server refused; the data is untouched.
             ServerNotFound: There is no nats-server to run.
         """
         if binary is None:
             binary = await asyncio.to_thread(resolve)
         async with _within(timeout, data_dir):
-            with _lock_file(data_dir) as lock:
+            with _lock_file(data_dir) as lock, _in_use(data_dir):
                 while not _locked(lock):
                     if at := await running(data_dir):
                         return cls(at, None)
@@ -142,8 +155,20 @@ async def _within(timeout: float, data_dir: Path) -> AsyncIterator[None]:
 
 
 def _lock_file(data_dir: Path) -> IO[bytes]:
-    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return (data_dir / "lock").open("ab")
+    with _in_use(data_dir):
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return (data_dir / "lock").open("ab")
+
+
+@contextlib.contextmanager
+def _in_use(data_dir: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataUnusable(
+            f"cannot keep data in {data_dir}: {error.strerror}: "
+            "name another directory with --data or ACTORIUM_DATA"
+        ) from error
 
 
 def _locked(lock: IO[bytes]) -> bool:

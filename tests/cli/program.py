@@ -4,7 +4,8 @@ import asyncio
 
 import msgspec
 
-from actorium import Actor, App, Task
+from actorium import Actor, App, Definition, Options, Task
+from actorium.actors.supervision import Policy
 
 
 class Count(msgspec.Struct):
@@ -32,4 +33,9 @@ class Echo(Actor):
         return {"said": message.spec}
 
 
-app = App(Counter.named("counter"), Echo.named("echo"))
+FIRM = Options(policy=Policy(intensity=0))  # given up at once
+app = App(
+    Counter.named("counter"),
+    Echo.named("echo"),
+    Definition(name="broken", kind="app:Echo", config={"volume": 11}, options=FIRM),
+)

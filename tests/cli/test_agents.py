@@ -1,5 +1,7 @@
 """agent: spawn, look, stop and restart, on a node that runs."""
 
+import pytest
+
 from cli.terminal import Terminal, one_line
 
 
@@ -23,12 +25,18 @@ def test_a_stopped_agent_refuses_until_it_is_restarted(node: Terminal) -> None:
 
 
 def test_an_agent_that_cannot_be_made_is_told_with_the_reason(node: Terminal) -> None:
-    """An ask only learns that it is stopped; its status says why."""
-    node.json("agent", "spawn", "broken", "app:Echo", "--config-json", '{"volume":11}')
-    assert node.json("ask", "broken", "hi", status=1)["error"]["code"] == "actor_stopped"
+    """Whoever asks it, looks at it or restarts it is told why it is in error."""
+    why = "Echo() takes no arguments"
+    loud = node.json("agent", "spawn", "loud", "app:Echo", "--config-json", '{"volume":11}')
+    assert loud["config"] == {"volume": 11}
+    error = node.json("ask", "broken", "hi", status=1)["error"]
+    assert error["code"] == "actor_stopped"
+    assert "see actorium agent status broken" in error["message"]
+    assert why in error["message"]
     told = node.json("agent", "status", "broken")
-    assert told["status"] == "error"
-    assert "Echo() takes no arguments" in told["error"]
+    assert (told["status"], why in told["error"]) == ("error", True)
+    again = node.run("agent", "restart", "broken")
+    assert (again.returncode, again.stdout, why in one_line(again)) == (1, "broken is error\n", True)
 
 
 def test_an_unknown_agent_is_told_with_the_nearest_name(node: Terminal) -> None:
@@ -61,11 +69,14 @@ def test_a_list_is_a_table_for_people(node: Terminal) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_a_reader_that_has_enough_ends_a_command_quietly(node: Terminal) -> None:
-    """`actorium ... | head` leaves no traceback."""
-    process = node.start("agent", "ls")
+@pytest.mark.parametrize(("words", "status"), [(["agent", "ls"], 0), (["ask", "conter", "x"], 3)])
+def test_a_reader_that_has_enough_ends_a_command_quietly(
+    node: Terminal, words: list[str], status: int
+) -> None:
+    """`actorium ... | head` leaves no traceback, and what failed has failed all the same."""
+    process = node.start(*words, "--json")
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.close()
-    assert process.wait(30) == 0
-    assert process.stderr.read() == ""
+    assert process.wait(30) == status
+    assert len(process.stderr.read().splitlines()) == bool(status)

@@ -63,3 +63,19 @@ def test_a_stop_does_not_wait_for_delegates_that_nobody_will_run(tmp_path: Path,
     finally:
         program.kill()
     assert (tmp_path / "out").read_text().count("loaded") == 2, "once in the program, once in the zygote"
+
+
+def test_a_demo_without_a_terminal_and_without_stdout_ends_and_says_so(
+    tmp_path: Path, nats_binary: Path
+) -> None:
+    """Where stdin is closed nobody is asked, and a result that cannot be told is a failure."""
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m actorium demo <&- >&-"],
+        env=_environment(tmp_path / "data", nats_binary),
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert "nobody sits at a terminal" in done.stderr
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "error: stdout: Bad file descriptor")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.terminal import Terminal, environment_of
+from cli.terminal import Screen, Terminal, environment_of
 
 SLOW = """
 import pathlib, time
@@ -165,6 +165,16 @@ def test_ctrl_c_in_the_middle_of_the_demo_ends_it(home: Terminal, times: int) ->
     assert ended(home, process) == 130
     assert list(temporary.iterdir()) == []
     assert not (home.home / "data" / "actorium" / "nats").exists()
+
+
+def test_ctrl_c_ends_the_demo_at_its_question(home: Terminal) -> None:
+    """Whoever is asked may leave without an answer, and at once."""
+    screen = Screen(home, "demo")
+    screen.until("accept? [Y/n]")
+    os.killpg(screen.process.pid, signal.SIGINT)
+    assert screen.end() == 130, screen.shown
+    assert screen.shown.splitlines()[-1] == "interrupted"
+    assert left(home) == {}
 
 
 def test_a_second_ctrl_c_does_not_wait_for_what_is_in_hand(home: Terminal) -> None:

@@ -92,8 +92,9 @@ def test_up_joins_the_server_that_is_named(
     assert terminal.json("ask", "echo", "hi", "--nats", url)["data"] == {"said": "hi"}
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    assert terminal.json("ask", "echo", "hi", "--timeout", "0.3", "--nats", url, status=5)["error"][
-        "code"
-    ] == ("no_owner")
-    assert terminal.json("agent", "stop", "echo", "--nats", url)["status"] == "stopped"
-    assert [a["stopped"] for a in terminal.json("agent", "ls", "--nats", url)] == [False, True]
+    stopping = terminal.start("agent", "stop", "echo", "--nats", url, "--json")  # waits for its owner first
+    words = ["ask", "echo", "hi", "--timeout", "0.3", "--nats", url]
+    assert terminal.json(*words, status=5)["error"]["code"] == "no_owner"
+    told, _ = stopping.communicate(timeout=30)
+    assert json.loads(told)["status"] == "stopped"
+    assert [a["name"] for a in terminal.json("agent", "ls", "--nats", url) if a["stopped"]] == ["echo"]

@@ -1,5 +1,6 @@
 """What a mistake on the command line looks like; nothing here needs a server."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -75,10 +76,12 @@ def test_help_names_every_command_and_imports_nothing_heavy() -> None:
         (["--nats", "nowhere://y", "agent", "ls", "--nats", "nowhere://x"], 1, "nowhere://x"),
         (["--nats", "nowhere://x", "demo"], 1, "nowhere://x"),
         (["agent", "ls"], 1, "actorium dev"),
+        (["ask", "echo", b"\xff"], 2, "no text in UTF-8"),
+        (["approvals", "deny", "question", b"\xff"], 2, "no text in UTF-8"),
     ],
 )
 def test_a_mistake_is_one_line_that_helps(
-    terminal: Terminal, words: list[str], status: int, hint: str
+    terminal: Terminal, words: list[str | bytes], status: int, hint: str
 ) -> None:
     """A mistyped word, file or value is told in one line with what was probably meant."""
     (terminal.home / "tasks.json").write_text("[]")
@@ -90,7 +93,40 @@ def test_a_mistake_is_one_line_that_helps(
 def test_with_json_a_mistake_is_json_on_stdout(terminal: Terminal) -> None:
     """A script that asked for JSON gets JSON, whatever happens."""
     assert terminal.json("agent", "lst", status=2)["error"]["code"] == "usage"
+    done = terminal.run("--json", "agent")
+    assert (done.returncode, json.loads(done.stdout)["error"]["code"]) == (2, "usage")
     assert terminal.json("agent", "ls", status=1)["error"]["code"] == "config_error"
+
+
+@pytest.mark.parametrize("command", ["dev", "agent ls", "demo", "doctor"])
+def test_a_variable_that_is_no_setting_is_wrong_usage_everywhere(terminal: Terminal, command: str) -> None:
+    """With the one that was meant."""
+    done = terminal.run(*command.split(), ACTORIUM_LEESE="3")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "unknown key 'leese', did you mean 'lease'?" in one_line(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "to", "told"),
+    [
+        ("version", "/dev/full", "stdout: No space left on device"),
+        ("version --json", "/dev/full", "stdout: No space left on device"),
+        ("--help", "/dev/full", "No space left on device"),
+        ("version", "&-", "stdout: Bad file descriptor"),
+    ],
+)
+def test_what_cannot_be_written_is_a_failure(terminal: Terminal, words: str, to: str, told: str) -> None:
+    """A disk that is full, or no stdout at all: one line, and never a success."""
+    done = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m actorium {words} >{to}"],
+        cwd=terminal.home,
+        env=terminal.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, one_line(done)) == (1, f"error: {told}")
 
 
 def test_a_program_that_raises_is_told_with_its_line(terminal: Terminal) -> None:
@@ -111,6 +147,16 @@ def test_the_version_is_told_as_everywhere(terminal: Terminal) -> None:
     version = terminal.json("version")["actorium"]
     assert terminal.run("--version").stdout == f"actorium {version}\n"
     assert terminal.json("--version") == {"actorium": version}
+
+
+def test_a_data_directory_that_cannot_be_is_told_before_a_server_is_looked_for(terminal: Terminal) -> None:
+    """It could be fetched for a minute, for nothing."""
+    for done in (
+        terminal.run("dev", "app.py", "--data", "app.py", ACTORIUM_NATS_SERVER="/nowhere"),
+        terminal.run("dev", "app.py", ACTORIUM_DATA="/proc/none", ACTORIUM_NATS_SERVER="/nowhere"),
+    ):
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "name another directory with --data or ACTORIUM_DATA" in one_line(done)
 
 
 def test_an_error_inside_a_task_group_is_one_line_too(terminal: Terminal) -> None:

@@ -3,7 +3,6 @@
 import json
 import os
 import pty
-import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.terminal import COMMAND, Terminal, environment_of, interrupt, one_line
+from cli.warm import Warm
 
 PROGRAM = """
 import asyncio
@@ -65,21 +65,18 @@ def written(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def node(nats_binary: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
+def node(nats_binary: Path, warm: Warm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terminal]:
     """A terminal beside a node that runs an agent which does what steps say."""
-    terminal = Terminal(tmp_path_factory.mktemp("workflows"), **environment_of(nats_binary))
+    terminal = Terminal(tmp_path_factory.mktemp("workflows"), warm, **environment_of(nats_binary))
     written(terminal.home)
-    process = terminal.start("dev", "work.py", "--workers", "1", "--json")
-    assert process.stdout is not None
-    assert json.loads(process.stdout.readline())["embedded"]
-    yield terminal
-    assert interrupt(process) == 0
+    with terminal.node("work.py"):
+        yield terminal
 
 
 @pytest.fixture
-def alone(tmp_path: Path, nats_binary: Path) -> Terminal:
+def alone(tmp_path: Path, nats_binary: Path, warm: Warm) -> Terminal:
     """A terminal where nothing runs, with the files at hand."""
-    terminal = Terminal(tmp_path / "home", **environment_of(nats_binary))
+    terminal = Terminal(tmp_path / "home", warm, **environment_of(nats_binary))
     written(terminal.home)
     return terminal
 
@@ -376,15 +373,9 @@ def test_a_program_of_agents_and_workflow_files_runs_and_is_refused_with_their_l
     (alone.home / "agents.toml").write_text(
         'workflows = ["flow.toml"]\n[[agent]]\nname = "work"\nkind = "work:Work"\n'
     )
-    process = alone.start("dev", "agents.toml", "--workers", "1", "--json")
-    assert process.stdout is not None
-    told = json.loads(process.stdout.readline())
-    try:
-        assert [agent["name"] for agent in told["agents"]] == ["work", "flow"]
+    with alone.node("agents.toml"):
+        assert [agent["name"] for agent in alone.json("agent", "ls")] == ["flow", "work"]
         assert alone.json("workflow", "run", "flow", "--input", "n=3")["data"] == {"end": END}
-    finally:
-        os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(30) == 0
     (alone.home / "flow.toml").write_text(BAD)
     refused = alone.run("dev", "agents.toml")
     assert refused.returncode == 2

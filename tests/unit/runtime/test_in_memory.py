@@ -1,7 +1,11 @@
 """An app in one process: what users can do with agents, over the same code that runs on a cluster."""
 
 import asyncio
+import math
+import subprocess
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any, ClassVar
 
 import msgspec
@@ -394,13 +398,23 @@ async def test_a_later_run_finds_what_an_earlier_one_left(world: MemoryWorld) ->
             await actorium.ask("other", Add())
 
 
-async def test_what_a_test_raises_comes_out_as_it_is() -> None:
-    """An assertion inside the block is that assertion, in no group, and the worker has ended."""
+@pytest.mark.parametrize(
+    "outcome", [ZeroDivisionError, pytest.skip.Exception, pytest.xfail.Exception, KeyboardInterrupt]
+)
+async def test_what_a_test_raises_comes_out_as_it_is(outcome: type[BaseException]) -> None:
+    """An assertion, a skip or a Ctrl-C inside the block is just that, in no group; the worker has ended."""
     before = asyncio.all_tasks()
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(outcome):
         async with in_memory(APP):
-            raise ZeroDivisionError
+            raise outcome
     await eventually(lambda: asyncio.all_tasks() <= before)
+
+
+async def test_a_client_that_is_open_stays_on_its_connection(actorium: Client) -> None:
+    """To open it again would leave the first connection behind."""
+    names = actorium.names
+    await actorium.open()
+    assert actorium.names is names
 
 
 async def test_one_result_stands_in_the_outbox_for_each_task(actorium: Client, world: MemoryWorld) -> None:
@@ -436,3 +450,48 @@ async def test_a_task_id_that_is_none_is_refused_before_anything_is_stored() -> 
             with pytest.raises(ConfigError, match="task id"):
                 await client.tell("counter", Add(), task_id=bad)
         assert (await client.ask("counter", Add())).data == 1
+
+
+@pytest.mark.parametrize("timeout", [math.nan, math.inf, None, "5"])
+async def test_a_wait_that_has_no_end_is_refused_before_anything_is_sent(
+    actorium: Client, timeout: Any
+) -> None:
+    """An ask is for now; what to do instead stands in the error."""
+    with pytest.raises(ConfigError, match="no number of seconds: to wait without an end, tell"):
+        await actorium.ask("counter", Add(), timeout=timeout)
+    with pytest.raises(ConfigError, match="no number of seconds"):
+        await actorium.broadcast(Add(), timeout=timeout)
+    assert await total(actorium) == 0
+
+
+SCRIPT = """
+import asyncio
+from actorium import Actor, App
+from actorium.runtime.memory import in_memory
+
+class Echo(Actor):
+    async def receive(self, message: str, ctx) -> str:
+        return message
+
+async def main():
+    async with in_memory(App(Echo.named("echo"))) as actorium:
+        print((await actorium.ask("echo", "hello")).data)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("name", ["script.py", "-"])
+def test_a_script_of_one_file_runs_once(tmp_path: Path, name: str) -> None:
+    """Its classes are those of the script that runs, be it a file or what comes on stdin."""
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, name],
+        cwd=tmp_path,
+        input=SCRIPT,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "hello\n"), done.stderr

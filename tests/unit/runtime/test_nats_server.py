@@ -21,7 +21,7 @@ from actorium.bus import subjects
 from actorium.runtime.server import fetch as fetching
 from actorium.runtime.server.__main__ import main
 from actorium.runtime.server.fetch import ServerNotFound, Unavailable
-from actorium.runtime.server.nats_server import NatsServer, running, too_old
+from actorium.runtime.server.nats_server import DataUnusable, NatsServer, running, too_old
 from actorium.runtime.server.process import ServerNotStarted, died
 from eventually import eventually
 
@@ -177,6 +177,15 @@ async def test_a_lock_holder_that_never_answers_is_an_error_in_time(tmp_path, na
         with pytest.raises(ServerNotStarted, match=r"within 0\.2 s"):
             await NatsServer.start(tmp_path, binary=nats_binary, timeout=0.2)
         assert server.owned
+
+
+@pytest.mark.parametrize("place", ["file/nats", "/proc/nats", "taken"])
+async def test_a_directory_that_cannot_hold_data_is_named_with_the_reason(tmp_path, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "taken" / "nats.conf").mkdir(parents=True)
+    binary = executable(tmp_path / "nats-server", "2.15.0")
+    with pytest.raises(DataUnusable, match=rf"cannot keep data in {tmp_path / place}: .*ACTORIUM_DATA"):
+        await NatsServer.start(tmp_path / place, binary=binary)
 
 
 async def test_a_server_older_than_its_data_is_refused(tmp_path):

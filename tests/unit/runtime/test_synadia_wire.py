@@ -77,7 +77,7 @@ def test_object_carries_prompt_and_attachments():
         (b"", "empty"),
         (b" \n", "empty"),
         (b'{"prompt":""}', "empty"),
-        (b'{"prompt":7}', "empty"),
+        (b'{"prompt":7}', "must be text"),
         (b'{"text":"hi"}', "empty"),
         (b'{"prompt":', "JSON|brackets"),
         (b"\xff\xfe", "UTF-8"),
