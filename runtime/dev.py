@@ -13,6 +13,7 @@ from typing import Any
 from ..actors.definition import Definition
 from ..bus.errors import ActoriumError
 from .config import Settings, load_settings
+from .forks import Forks
 from .interrupts import Interrupts
 from .readiness import check_models, check_strangers, look_at_addresses
 from .server.embedded import find_server, with_server
@@ -70,13 +71,16 @@ async def serve(
     interrupts = Interrupts()
     try:
         async with AsyncExitStack() as stack:
+            forks = Forks(source, settings.drain)
+            stack.push_async_callback(forks.close)
+            await forks.begin()  # it imports while the server starts
             server = None
             if embed:
                 settings, server = await with_server(settings, binary)
                 if server is not None:
                     stack.push_async_callback(server.stop)
             await check_strangers(definitions, settings, embedded=server is not None)
-            supervisor = NodeSupervisor(definitions, source, settings)
+            supervisor = NodeSupervisor(definitions, source, settings, forks=forks)
             look = partial(look_at_addresses, definitions, settings)
             await _run_beside(supervisor, settings, interrupts, started, look)
     except asyncio.CancelledError:

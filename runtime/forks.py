@@ -45,12 +45,14 @@ class Forks:
         self._ready: asyncio.Future[int] | None = None
         self._reading: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
-        """Start the zygote and wait until it has imported everything.
+    async def begin(self) -> "asyncio.Future[int]":
+        """Start the zygote, which needs nothing but the program. Idempotent; close it, opened or not.
 
-        Raises:
-            ConfigError: It ended instead; what it said stands on stderr.
+        Returns:
+            Its pid, when it has imported everything; as `open` raises.
         """
+        if self._ready is not None:
+            return self._ready
         ours, theirs = socket.socketpair()
         os.set_inheritable(theirs.fileno(), True)
         self._ready = asyncio.get_running_loop().create_future()
@@ -63,9 +65,18 @@ class Forks:
         theirs.close()
         reader, self._writer = await asyncio.open_connection(sock=ours)
         self._reading = asyncio.create_task(self._read(reader))
+        return self._ready
+
+    async def open(self) -> None:
+        """Wait until the zygote, which is started where it was not, has imported everything.
+
+        Raises:
+            ConfigError: It ended instead; what it said stands on stderr.
+        """
+        ready = await self.begin()
         try:
             async with asyncio.timeout(READY_TIMEOUT):
-                await self._ready
+                await ready
         except TimeoutError as error:
             raise ConfigError(
                 f"{self._source or 'the program'} did not load in {READY_TIMEOUT:g} s"
@@ -102,6 +113,8 @@ class Forks:
         """Let the zygote end; it drains what it forked first. One that still imports is not waited for."""
         if self._orders and self.alive:  # what nobody waits for any more is ended by its answer
             await asyncio.wait(list(self._orders.values()), timeout=1.0)
+        if self._ready is not None and not self._ready.done():
+            self._ready.cancel()
         if self._writer is not None:
             self._writer.close()
         if self._process is not None:

@@ -54,6 +54,7 @@ class NodeSupervisor:
         source: What the zygote loads: the program with their classes.
         settings: The node.
         policy: Restart intensity and backoff of all workers together; None: as the settings say.
+        forks: The zygote, where it was begun before; we close it.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class NodeSupervisor:
         source: str,
         settings: Settings,
         policy: Policy | None = None,
+        forks: Forks | None = None,
     ) -> None:
         self._definitions = definitions
         self._settings = settings
@@ -73,7 +75,7 @@ class NodeSupervisor:
         self._stopping = asyncio.Event()
         self._drained = asyncio.Event()  # no worker is left, or nobody waits for them any more
         self._failed: str = ""
-        self._forks = Forks(source, settings.drain)
+        self._forks = forks or Forks(source, settings.drain)
         self._names: Namespace | None = None
         self._tasks: asyncio.TaskGroup | None = None
         self._reports = Reports(_socket_path(), self._report)
