@@ -174,8 +174,8 @@ class Client:
         allowed = msgspec.json.encode(grant).decode() if grant else ""
         envelope = Envelope(task_id=task_id or _new_id(), grant=allowed)
         waiter, sent = await self.courier.expect(envelope)
-        await self.courier.tell(agent, to_task(message), sent)
-        return Handle(agent, envelope.task_id, self.names.bus, self.courier, waiter)
+        known = await self.courier.tell(agent, to_task(message), sent)
+        return Handle(agent, envelope.task_id, self.names.bus, self.courier, waiter, known=known)
 
     async def cancel(self, agent: str, task_id: str, reason: str = "") -> Receipt:
         """Cancel a task and everything it delegated, with a receipt for each.

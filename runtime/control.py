@@ -83,10 +83,11 @@ class ControlDesk:
                 if actor is not None:
                     await actor.halt()
             case "start" | "restart":
+                actor = await host.alive(
+                    key
+                )  # also one that is not in memory: whether it can be made shows now
                 if actor is not None:
                     await actor.restart()
-                else:
-                    host.wake(key)
             case "reload":
                 await host.let_go(key)
             case "status":

@@ -181,10 +181,9 @@ class BusCourier:
         try:
             known = await self.tell(agent, task, sent)
             rests = bool(envelope.wakes)
-            found = await self._look(agent, envelope.task_id, rests=rests) if known else None
-            if found is not None:
-                return found
-            return await self.outcome(agent, envelope.task_id, waiter, envelope.deadline, rests=rests)
+            return await self.outcome(
+                agent, envelope.task_id, waiter, envelope.deadline, rests=rests, known=known
+            )
         except DeadlineExceeded:
             with suppress(BusLost, NoOwner, DeadlineExceeded):
                 await self.cancel(agent, envelope.task_id)
@@ -242,18 +241,22 @@ class BusCourier:
         deadline: float | None,
         *,
         rests: bool = False,
+        known: bool = False,
     ) -> Result:
         """Wait for a result, asking the owner for it when it is quiet for long.
 
         Args:
             rests: Whether to stop waiting while the task waits for people.
+            known: It was stored before, and may have ended: its owner is asked at once.
 
         Raises:
             DeadlineExceeded: None came in time; the task may still run.
             Paused: It waits for people, and `rests`.
         """
+        patience = 0.0 if known else LOOK_AGAIN
         while True:
-            left = LOOK_AGAIN if deadline is None else min(LOOK_AGAIN, deadline - self._clock())
+            left = patience if deadline is None else min(patience, deadline - self._clock())
+            patience = LOOK_AGAIN
             done, _ = await asyncio.wait([waiter], timeout=max(0.0, left))
             if done:
                 return await self._result(waiter.result())

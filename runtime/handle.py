@@ -31,13 +31,21 @@ class Handle:
     """
 
     def __init__(
-        self, agent: str, task_id: str, bus: Bus, courier: BusCourier, waiter: "asyncio.Future[Message]"
+        self,
+        agent: str,
+        task_id: str,
+        bus: Bus,
+        courier: BusCourier,
+        waiter: "asyncio.Future[Message]",
+        *,
+        known: bool,
     ) -> None:
         self.id = task_id
         self.agent = agent
         self._bus = bus
         self._courier = courier
         self._waiter = waiter
+        self._known = known  # it was stored before
 
     async def result(self, *, timeout: float | None = None) -> Result:
         """Wait for the result; over restarts of anything but this client.
@@ -49,7 +57,7 @@ class Handle:
             DeadlineExceeded: None yet; the task goes on, and a later call may find its result.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        return await self._courier.outcome(self.agent, self.id, self._waiter, deadline)
+        return await self._courier.outcome(self.agent, self.id, self._waiter, deadline, known=self._known)
 
     async def events(self) -> AsyncIterator[Event]:
         """The task's events until it ends: those the server still has of late, then as they come.

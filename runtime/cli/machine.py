@@ -57,6 +57,9 @@ def _binary(*, embeds: bool) -> Finding:
 def _disk(settings: Settings) -> Finding:
     place = settings.data_dir / "nats"
     there = next(parent for parent in (place, *place.parents) if parent.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        says = f"{place} cannot be made or written"
+        return Finding("disk", Level.MISSING, says, "name another directory with ACTORIUM_DATA")
     free = shutil.disk_usage(there).free
     says = f"{free / 1e9:.1f} GB free for {place}"
     if free < FULL:

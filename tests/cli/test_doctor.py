@@ -34,6 +34,14 @@ def test_a_named_binary_that_does_not_run_is_missing(terminal: Terminal) -> None
     assert "/nowhere/nats-server" in done.stdout
 
 
+def test_a_data_directory_that_cannot_be_made_is_missing(terminal: Terminal) -> None:
+    """However much room the disk below it has."""
+    (terminal.home / "afile").write_text("")
+    done = terminal.run("doctor", ACTORIUM_DATA=str(terminal.home / "afile"))
+    assert done.returncode == 1
+    assert "afile/nats cannot be made or written" in done.stdout
+
+
 def test_a_running_node_is_healthy(node: Terminal) -> None:
     """On a node that runs, streams, mappings and clock are looked at, and nothing is missing."""
     told = node.json("doctor")
