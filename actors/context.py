@@ -145,7 +145,7 @@ class Context:
         return definition.name
 
     async def command(self, agent: str, verb: str) -> JsonObject:
-        """`stop`, `restart`, `start` or `status` another agent."""
+        """`stop`, `restart`, `start`, `give_up` or `status` another agent."""
         return await self._courier.command(agent, verb)
 
     async def emit(self, kind: str, **data: Json) -> None:

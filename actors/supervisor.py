@@ -186,7 +186,7 @@ class Supervisor(Actor):
 async def _stop(name: str, ctx: Context) -> None:
     """Stop one of a group that gives up, whatever the others say; it stands for the next owner too."""
     with suppress(ActorError, NoOwner, DeadlineExceeded):
-        await ctx.command(name, "stop")
+        await ctx.command(name, "give_up")
 
 
 def _under(name: str, child: Definition, *, group: bool) -> Definition:

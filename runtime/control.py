@@ -1,8 +1,8 @@
 """ControlDesk: what the owner of an agent answers on its control subject.
 
-`status`, `cancel`, `stop`, `start`, `restart`, `reload`, `result`, `missing` and `run.<verb>` stand in the
-`Actorium-Op` header; without one it is an ask. Invariant: every request with a reply subject is answered,
-also with an error.
+`status`, `cancel`, `stop`, `start`, `restart`, `give_up`, `reload`, `result`, `missing` and `run.<verb>` are
+said in the `Actorium-Op` header; without one it is an ask. Invariant: every request with a reply subject is
+answered, also with an error.
 """
 
 import time
@@ -15,6 +15,7 @@ from ..bus import subjects
 from ..bus.envelope import OP, STATE, TASK_ID, may_answer
 from ..bus.errors import ActoriumError, BadMessage
 from ..bus.port import Bus, Message
+from ..bus.task import AgentStatus
 from ..bus.value import JsonObject
 from .partition import PartitionHost, describe
 from .post import PARKED, PostOffice
@@ -79,9 +80,9 @@ class ControlDesk:
             return await self._on_run(host, key, verb.removeprefix("run."), _which(payload))
         actor = await host.risen(key)
         match verb:
-            case "stop":
+            case "stop" | "give_up":
                 if actor is not None:
-                    await actor.halt()
+                    await actor.halt(AgentStatus.ERROR if verb == "give_up" else AgentStatus.STOPPED)
             case "start" | "restart":
                 actor = await host.alive(
                     key

@@ -301,15 +301,17 @@ class BusCourier:
             await self._control(definition.name, "reload", b"", timeout=CONTROL_TIMEOUT)
 
     async def command(self, agent: str, verb: str) -> JsonObject:
-        """`stop`, `restart`, `start` or `status` an agent.
+        """`stop`, `restart`, `start`, `give_up` or `status` an agent.
 
         Raises:
             UnknownAgent: There is no such agent.
             NoOwner, DeadlineExceeded: Nobody answered; a stop or start is written down all the same.
         """
-        switched = verb in ("stop", "start", "restart")
+        switched = verb in ("stop", "start", "restart", "give_up")
         if switched:
-            await self._registry.set_stopped(self._tenant, agent, stopped=verb == "stop")
+            why = "its group gave up" if verb == "give_up" else ""
+            stopped = verb in ("stop", "give_up")
+            await self._registry.set_stopped(self._tenant, agent, stopped=stopped, given_up=why)
         try:
             reply = await self._control(agent, verb, b"", timeout=2 * CONTROL_TIMEOUT)
         except DeadlineExceeded as error:

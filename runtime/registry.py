@@ -65,13 +65,17 @@ class Registry:
                 continue
             return
 
-    async def set_stopped(self, tenant: str, agent: str, *, stopped: bool) -> Definition:
-        """Write down that somebody stopped an agent, or started it. Raises UnknownAgent."""
+    async def set_stopped(self, tenant: str, agent: str, *, stopped: bool, given_up: str = "") -> Definition:
+        """Write down that somebody stopped an agent, or started it. Raises UnknownAgent.
+
+        Args:
+            given_up: Why, where it was its group that stopped it.
+        """
         while True:
             entry = await self._store.get(f"{tenant}.{agent}")
             if entry is None:
                 raise UnknownAgent(f"there is no agent {agent!r}", agent=agent)
-            changed = msgspec.structs.replace(_read(entry.value, agent), stopped=stopped, given_up="")
+            changed = msgspec.structs.replace(_read(entry.value, agent), stopped=stopped, given_up=given_up)
             try:
                 await self._store.put(changed.key, msgspec.json.encode(changed), revision=entry.revision)
             except Conflict:
