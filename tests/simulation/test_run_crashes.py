@@ -469,7 +469,7 @@ def acts_on_what_was_only_noted(monkeypatch) -> None:
 async def test_a_planted_bug_is_found(bug, monkeypatch):
     count = await boundaries()
     bug(monkeypatch)
-    for fatal in [*range(count + 1)] * 3:  # calls of one step go side by side, in an order that varies
+    for fatal in [*range(count + 1)] * 12:  # calls of one step go side by side, in an order that varies
         if await faults(*await live(fatal)):
             return
     pytest.fail("the check does not see it")
