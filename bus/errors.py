@@ -154,6 +154,13 @@ class ConfigError(ActoriumError):
     code = "config_error"
 
 
+def first_error(error: BaseException) -> BaseException:
+    """What a task group was ended by; any other error itself."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
 class InternalError(Exception):
     """Our bug. No ActoriumError, so that nobody catches it by habit; please report it."""
 

@@ -25,6 +25,7 @@ from .errors import (
     Interrupted,
     MailboxFull,
     NotStored,
+    first_error,
 )
 from .patience import pause
 from .port import Bus, Delivered, Feed
@@ -112,7 +113,7 @@ class Relay:
                 raise _Ended
         except ExceptionGroup as failed:
             if (others := failed.split((_Ended, Interrupted))[1]) is not None:
-                raise _first(others) from failed
+                raise first_error(others) from failed  # on Python 3.11 nobody can suppress a group
             if (interrupted := failed.subgroup(Interrupted)) is not None:
                 raise interrupted.exceptions[0] from None
 
@@ -238,13 +239,6 @@ class Relay:
         result = f"result:{'.'.join(address)}:{task_id}"
         with suppress(BadMessage, NotStored):  # its dead letter stands
             await self._bus.store(public(*address, "outbox"), payload, told, msg_id=result)
-
-
-def _first(group: BaseException) -> BaseException:
-    """The error that a task group was ended by: on Python 3.11 nobody can suppress a group."""
-    while isinstance(group, BaseExceptionGroup):
-        group = group.exceptions[0]
-    return group
 
 
 def _now() -> float:

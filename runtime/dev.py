@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..actors.definition import Definition
-from ..bus.errors import ActoriumError
+from ..bus.errors import ActoriumError, first_error
 from .config import Settings, load_settings
 from .forks import Forks
 from .interrupts import Interrupts
@@ -87,7 +87,7 @@ async def serve(
         if not interrupts.ended_start:
             raise
     except BaseExceptionGroup as group:
-        raise _first(group) from group
+        raise first_error(group) from group
     return not interrupts.cut
 
 
@@ -126,10 +126,3 @@ def run_program(definitions: Sequence[Definition], source: str) -> None:
         raise SystemExit(f"error: {error.message}") from error
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = group
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

@@ -198,7 +198,8 @@ class NodeSupervisor:
         match judge(self._policy, self._slots, earlier, death):
             case RestartChildren(_, delay):
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), delay)
+                    async with asyncio.timeout(delay):  # not wait_for: on 3.11 it can swallow a cancellation
+                        await self._stopping.wait()
                 if not self._stopping.is_set():
                     await self._start(slot, _session(slot))
             case Escalate(reason):

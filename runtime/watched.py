@@ -8,7 +8,8 @@ import contextlib
 import os
 import signal
 
-LAG_REPORTED = 1.0  # seconds of a blocked event loop that are worth an event
+from .lag import Lag
+
 GLANCE = 1.0  # seconds that may lie between two looks; in a longer pause nobody watched
 
 
@@ -46,7 +47,7 @@ class Watched:
         self.born = now
         self.lag = self.blocked = 0.0
         self._heard = self._looked = now
-        self._reported = 0.0
+        self._told = Lag()
 
     def beat(self, lag: float, now: float) -> None:
         """It says that it lives."""
@@ -58,13 +59,8 @@ class Watched:
         self.blocked = blocked_for(self.blocked, self.lag, now - self._heard, pause)
 
     def lags(self) -> bool:
-        """Whether to report it: once for a second of a blocked loop, and each time that has doubled."""
-        if self.lag < LAG_REPORTED:
-            self._reported = 0.0
-        if self.lag < max(LAG_REPORTED, 2 * self._reported):
-            return False
-        self._reported = self.lag
-        return True
+        """Whether to report what it says of its lag."""
+        return self._told.is_news(self.lag)
 
     def send(self, number: signal.Signals) -> None:
         """Signal this process and no other; one that has ended is left alone."""

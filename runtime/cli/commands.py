@@ -100,9 +100,9 @@ def run(arguments: Sequence[str]) -> int:
         answer.note("interrupted")
         return Exit.INTERRUPTED
     except Exception as error:
-        from ...bus.errors import ActoriumError
+        from ...bus.errors import ActoriumError, first_error
 
-        match _first(error):
+        match first_error(error):
             case ActoriumError() as first:
                 return answer.failed(first)
             case OSError(errno=int()) as first:
@@ -119,13 +119,6 @@ def _must_be_text(arguments: Sequence[str]) -> None:
                 argument.encode()
             except UnicodeEncodeError as error:
                 raise click.UsageError(f"{argument!r} is no text in UTF-8") from error
-
-
-def _first(error: BaseException) -> BaseException:
-    """The error that a task group was ended by."""
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _guided(error: click.ClickException) -> str:

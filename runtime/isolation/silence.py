@@ -6,8 +6,9 @@ most: while our own process is stopped, or its event loop is blocked, nobody els
 
 from enum import Enum, auto
 
+from ..lag import Lag
+
 LOOK = 0.5  # seconds between two looks
-LAG_REPORTED = 1.0  # seconds of a blocked event loop that are worth an event
 
 
 class Sign(Enum):
@@ -15,7 +16,7 @@ class Sign(Enum):
 
     PING = auto()
     WAIT = auto()
-    TELL = auto()  # one event when a loop is blocked for a second, and again each time that has doubled
+    TELL = auto()
     END = auto()
 
 
@@ -29,17 +30,17 @@ class Silence:
         seconds: How long it has not answered our ping.
     """
 
-    __slots__ = ("_limit", "_pinged", "_told", "seconds")
+    __slots__ = ("_lag", "_limit", "_pinged", "seconds")
 
     def __init__(self, limit: float) -> None:
         self.seconds = 0.0
         self._limit = limit
         self._pinged = False
-        self._told = 0.0
+        self._lag = Lag()
 
     def broken(self) -> None:
         """It answered."""
-        self.seconds = self._told = 0.0
+        self.seconds = 0.0
         self._pinged = False
 
     def look(self) -> Sign:
@@ -50,7 +51,4 @@ class Silence:
         self.seconds += LOOK
         if self.seconds > self._limit:
             return Sign.END
-        if self.seconds >= max(LAG_REPORTED, 2 * self._told):
-            self._told = self.seconds
-            return Sign.TELL
-        return Sign.WAIT
+        return Sign.TELL if self._lag.is_news(self.seconds) else Sign.WAIT
